@@ -1,0 +1,2 @@
+// Package builtin is the only list of what ships in the binary.
+package builtin

@@ -1,0 +1,418 @@
+package expr
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+	"github.com/merlon-security/merlon/internal/fact"
+)
+
+// code computes one node of an expression.
+type code func(f *Frame) Value
+
+// compiler turns a parsed expression into code. Variables get slots: those of
+// the environment first, then one for each variable that a macro binds.
+type compiler struct {
+	env    *Env
+	locals []string // innermost last; "" where shadowing must not find it
+	depth  int      // most locals alive at once
+	whole  bool     // calls a function that sees the whole input
+	names  map[string]bool
+}
+
+// unsupportedError says that an expression needs cel-go itself to run.
+type unsupportedError struct{ what string }
+
+func (e unsupportedError) Error() string { return e.what + " is not available natively" }
+
+func (c *compiler) compile(e ast.Expr) (code, error) {
+	switch e.Kind() {
+	case ast.LiteralKind:
+		return c.literal(e)
+	case ast.IdentKind:
+		return c.ident(e.AsIdent())
+	case ast.SelectKind:
+		return c.selection(e)
+	case ast.CallKind:
+		return c.call(e)
+	case ast.ListKind:
+		return c.list(e.AsList())
+	case ast.MapKind:
+		return c.dict(e.AsMap())
+	case ast.ComprehensionKind:
+		return c.fold(e.AsComprehension())
+	}
+	return nil, unsupportedError{"a message literal"}
+}
+
+func (c *compiler) literal(e ast.Expr) (code, error) {
+	var v Value
+	switch x := e.AsLiteral().(type) {
+	case types.Bool:
+		v = BoolOf(bool(x))
+	case types.Int:
+		v = IntOf(int64(x))
+	case types.Uint:
+		v = Value{kind: Uint, num: uint64(x)}
+	case types.Double:
+		v = Value{kind: Double, num: math.Float64bits(float64(x))}
+	case types.String:
+		v = StringOf(string(x))
+	case types.Null:
+		v = Value{kind: Null}
+	default:
+		return nil, unsupportedError{fmt.Sprintf("a literal of type %s", e.AsLiteral().Type())}
+	}
+	return func(*Frame) Value { return v }, nil
+}
+
+func (c *compiler) local(name string) (int, bool) {
+	for i := len(c.locals) - 1; i >= 0; i-- {
+		if c.locals[i] == name {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (c *compiler) ident(name string) (code, error) {
+	if i, ok := c.local(name); ok {
+		return func(f *Frame) Value { return f.locals[i] }, nil
+	}
+	slot, ok := c.env.slots[name]
+	if !ok {
+		return nil, fmt.Errorf("undeclared reference to %q", name)
+	}
+	c.names[name] = true
+	return func(f *Frame) Value {
+		if v := f.vars[slot]; v.kind != Unset {
+			return v
+		}
+		return f.resolve(slot)
+	}, nil
+}
+
+func (c *compiler) selection(e ast.Expr) (code, error) {
+	sel := e.AsSelect()
+	name := sel.FieldName()
+	if sel.Operand().Kind() == ast.IdentKind && sel.Operand().AsIdent() == "variables" && !sel.IsTestOnly() {
+		return c.named(name)
+	}
+	operand, err := c.compile(sel.Operand())
+	if err != nil {
+		return nil, err
+	}
+	key := fact.K(name)
+	if sel.IsTestOnly() {
+		return func(f *Frame) Value { return has(f, operand(f), name, key) }, nil
+	}
+	return func(f *Frame) Value { return get(f, operand(f), name, key) }, nil
+}
+
+// named reads one of the control's own variables, computing it at first use.
+func (c *compiler) named(name string) (code, error) {
+	i, ok := c.env.named[name]
+	if !ok {
+		return nil, fmt.Errorf("undeclared reference to variables.%s", name)
+	}
+	c.names["variables."+name] = true
+	return func(f *Frame) Value { return f.variable(i) }, nil
+}
+
+func (c *compiler) list(l ast.ListExpr) (code, error) {
+	elems := make([]code, l.Size())
+	for i, e := range l.Elements() {
+		x, err := c.compile(e)
+		if err != nil {
+			return nil, err
+		}
+		elems[i] = x
+	}
+	optional := make([]bool, l.Size())
+	for _, i := range l.OptionalIndices() {
+		optional[i] = true
+	}
+	return func(f *Frame) Value {
+		out := make([]Value, 0, len(elems))
+		for i, e := range elems {
+			v := e(f)
+			if v.kind == Error {
+				return v
+			}
+			if optional[i] {
+				if v.kind != Optional {
+					return noOverload("[?]", v)
+				}
+				x, ok := v.Get()
+				if !ok {
+					continue
+				}
+				v = x
+			}
+			out = append(out, v)
+		}
+		return ListOf(out)
+	}, nil
+}
+
+func (c *compiler) dict(m ast.MapExpr) (code, error) {
+	type entry struct {
+		key, val code
+		optional bool
+	}
+	var entries []entry
+	for _, e := range m.Entries() {
+		k, err := c.compile(e.AsMapEntry().Key())
+		if err != nil {
+			return nil, err
+		}
+		v, err := c.compile(e.AsMapEntry().Value())
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry{k, v, e.AsMapEntry().IsOptional()})
+	}
+	return func(f *Frame) Value {
+		d := &dict{}
+		for _, e := range entries {
+			k, v := e.key(f), e.val(f)
+			if k.kind == Error {
+				return k
+			}
+			if v.kind == Error {
+				return v
+			}
+			if e.optional {
+				x, ok := v.Get()
+				if !ok {
+					continue
+				}
+				v = x
+			}
+			if _, dup := lookup(Value{kind: Map, ref: d}, k); dup {
+				return Errorf("insert failed: key %s already exists", k.Text())
+			}
+			d.keys, d.vals = append(d.keys, k), append(d.vals, v)
+		}
+		return Value{kind: Map, ref: d}
+	}, nil
+}
+
+// bind makes names visible while build runs and returns the slot of the first.
+func (c *compiler) bind(names []string, build func(slot int) error) error {
+	slot := len(c.locals)
+	c.locals = append(c.locals, names...)
+	c.depth = max(c.depth, len(c.locals))
+	err := build(slot)
+	c.locals = c.locals[:slot]
+	return err
+}
+
+// fold compiles a comprehension, which is what every macro expands to.
+func (c *compiler) fold(e ast.ComprehensionExpr) (code, error) {
+	iterRange, err := c.compile(e.IterRange())
+	if err != nil {
+		return nil, err
+	}
+	init, err := c.compile(e.AccuInit())
+	if err != nil {
+		return nil, err
+	}
+	var cond, step, result code
+	var accu, iter int
+	err = c.bind([]string{e.AccuVar()}, func(slot int) error {
+		accu = slot
+		if result, err = c.compile(e.Result()); err != nil {
+			return err
+		}
+		return c.bind([]string{e.IterVar(), e.IterVar2()}, func(slot int) error {
+			iter = slot
+			if cond, err = c.compile(e.LoopCondition()); err != nil {
+				return err
+			}
+			step, err = c.compile(e.LoopStep())
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	two := e.HasIterVar2()
+	return func(f *Frame) Value {
+		over := iterRange(f)
+		if over.kind == Error {
+			return over
+		}
+		if over.kind != List && over.kind != Map {
+			return noOverload("iterate", over)
+		}
+		f.locals[accu] = init(f)
+		over.Each(func(k, v Value) bool {
+			if two {
+				f.locals[iter], f.locals[iter+1] = k, v
+			} else if over.kind == Map {
+				f.locals[iter] = k
+			} else {
+				f.locals[iter] = v
+			}
+			f.read(v)
+			if c := cond(f); c.kind == Bool && c.num == 0 {
+				return false
+			}
+			f.locals[accu] = step(f)
+			return f.spend()
+		})
+		if f.over {
+			return Errorf("operation cancelled: actual cost limit exceeded")
+		}
+		return result(f)
+	}, nil
+}
+
+// isAppend recognises `accu + [x]`, the step of map and filter, which would
+// otherwise copy the list once for each element.
+func (c *compiler) isAppend(args []ast.Expr) (int, bool) {
+	if len(args) != 2 || args[0].Kind() != ast.IdentKind || args[1].Kind() != ast.ListKind {
+		return 0, false
+	}
+	name := args[0].AsIdent()
+	if name != "@result" && name != "__result__" {
+		return 0, false
+	}
+	return c.local(name)
+}
+
+func (c *compiler) call(e ast.Expr) (code, error) {
+	call := e.AsCall()
+	name, args := call.FunctionName(), call.Args()
+	if call.IsMemberFunction() {
+		if qualified, ok := c.namespaced(call.Target(), name); ok {
+			name = qualified
+		} else {
+			args = append([]ast.Expr{call.Target()}, args...)
+		}
+	}
+	if i, ok := c.isAppend(args); ok && name == operators.Add {
+		return c.appending(i, args[1])
+	}
+	compiled := make([]code, len(args))
+	for i, a := range args {
+		// The field of a.?b and the like is a literal; a macro argument is not
+		// met here.
+		x, err := c.compile(a)
+		if err != nil {
+			return nil, err
+		}
+		compiled[i] = x
+	}
+	if x, ok := lazily(name, compiled); ok {
+		return x, nil
+	}
+	if x, ok := withConstant(name, args, compiled); ok {
+		return x, nil
+	}
+	return c.function(name, compiled)
+}
+
+// appending compiles `accu + [x]` to an append in place: the list belongs to
+// the running comprehension alone.
+func (c *compiler) appending(slot int, elems ast.Expr) (code, error) {
+	more, err := c.compile(elems)
+	if err != nil {
+		return nil, err
+	}
+	return func(f *Frame) Value {
+		acc := f.locals[slot]
+		l, ok := acc.ref.(*list)
+		if !ok {
+			return add(acc, more(f))
+		}
+		v := more(f)
+		if v.kind == Error {
+			return v
+		}
+		l.elems = append(l.elems, v.ref.(*list).elems...)
+		return acc
+	}, nil
+}
+
+// namespaced recognises calls such as sets.contains(…), where what looks like a
+// receiver is part of the name.
+func (c *compiler) namespaced(target ast.Expr, name string) (string, bool) {
+	if target.Kind() != ast.IdentKind {
+		return "", false
+	}
+	ident := target.AsIdent()
+	if _, ok := c.local(ident); ok {
+		return "", false
+	}
+	if _, ok := c.env.slots[ident]; ok {
+		return "", false
+	}
+	return ident + "." + name, true
+}
+
+func (c *compiler) function(name string, args []code) (code, error) {
+	if fn, ok := natives(name); ok {
+		return strict(name, fn, args), nil
+	}
+	own, ok := c.env.funcs[name]
+	if !ok {
+		return nil, unsupportedError{"function " + name}
+	}
+	if len(args) < own.Min || len(args) > own.Max {
+		return nil, fmt.Errorf("found no matching overload for %s with %d arguments", name, len(args))
+	}
+	c.whole = c.whole || own.Whole
+	return func(f *Frame) Value {
+		vals := make([]Value, len(args))
+		for i, a := range args {
+			if vals[i] = a(f); vals[i].kind == Error {
+				return vals[i]
+			}
+		}
+		return own.Call(f, vals)
+	}, nil
+}
+
+// strict evaluates all arguments and passes the first error on.
+func strict(name string, fn native, args []code) code {
+	switch {
+	case len(args) == 1 && fn.one != nil:
+		a := args[0]
+		return func(f *Frame) Value {
+			x := a(f)
+			if x.kind == Error {
+				return x
+			}
+			return fn.one(f, x)
+		}
+	case len(args) == 2 && fn.two != nil:
+		a, b := args[0], args[1]
+		return func(f *Frame) Value {
+			x := a(f)
+			if x.kind == Error {
+				return x
+			}
+			y := b(f)
+			if y.kind == Error {
+				return y
+			}
+			return fn.two(f, x, y)
+		}
+	case fn.many == nil:
+		return func(*Frame) Value { return Errorf("no such overload: %s with %d arguments", name, len(args)) }
+	}
+	return func(f *Frame) Value {
+		vals := make([]Value, len(args))
+		for i, a := range args {
+			if vals[i] = a(f); vals[i].kind == Error {
+				return vals[i]
+			}
+		}
+		return fn.many(f, vals)
+	}
+}

@@ -1,0 +1,198 @@
+package expr
+
+import (
+	"fmt"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/functions"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+	"github.com/merlon-security/merlon/internal/fact"
+)
+
+// interpreted makes a program that cel-go runs: for functions that are not
+// native, and as the reference that tests hold the native code against. It
+// leaves no trace of single fields.
+func (e *Env) interpreted(source string) (*Program, error) {
+	env, err := e.cel()
+	if err != nil {
+		return nil, fmt.Errorf("make CEL environment: %w", err)
+	}
+	checked, issues := env.Compile(source)
+	if issues.Err() != nil {
+		return nil, fmt.Errorf("compile CEL %q: %w", source, issues.Err())
+	}
+	p := &Program{Source: source, env: e, names: map[string]bool{}}
+	identifiers(checked.NativeRep().Expr(), p.names)
+	for _, f := range e.funcs {
+		p.Whole = p.Whole || f.Whole
+	}
+	p.run = func(f *Frame) Value {
+		program, err := env.Program(checked, cel.Functions(bindings(e, f)...), cel.CostLimit(limit))
+		if err != nil {
+			return Errorf("plan CEL: %w", err)
+		}
+		out, _, err := program.Eval(activation(e, f, p.names))
+		if err != nil {
+			return Errorf("%w", err)
+		}
+		return fromCEL(out)
+	}
+	return p, nil
+}
+
+// bindings gives cel-go the functions that Merlon adds, for one evaluation.
+func bindings(e *Env, f *Frame) []*functions.Overload {
+	var out []*functions.Overload
+	for name, fn := range e.funcs {
+		call := func(args ...ref.Val) ref.Val {
+			vals := make([]Value, len(args))
+			for i, a := range args {
+				vals[i] = fromCEL(a)
+			}
+			return toCEL(fn.Call(f, vals))
+		}
+		for n := fn.Min; n <= fn.Max; n++ {
+			out = append(out, overload(fmt.Sprintf("merlon_%s_%d", name, n), call))
+		}
+	}
+	return out
+}
+
+func overload(id string, call func(...ref.Val) ref.Val) *functions.Overload {
+	return &functions.Overload{
+		Operator: id,
+		Unary:    func(a ref.Val) ref.Val { return call(a) },
+		Binary:   func(a, b ref.Val) ref.Val { return call(a, b) },
+		Function: call,
+	}
+}
+
+// activation gives cel-go the variables that an expression names.
+func activation(e *Env, f *Frame, names map[string]bool) map[string]any {
+	vars := map[string]any{}
+	for name, slot := range e.slots {
+		if !names[name] {
+			continue
+		}
+		v := f.vars[slot]
+		if v.kind == Unset {
+			v = f.resolve(slot)
+		}
+		if v.kind != Error {
+			vars[name] = toCEL(v)
+		}
+	}
+	own := map[ref.Val]ref.Val{}
+	for name, i := range e.named {
+		if v := f.variable(i); names["variables."+name] && v.kind != Error {
+			own[types.String(name)] = toCEL(v)
+		}
+	}
+	vars["variables"] = types.NewRefValMap(types.DefaultTypeAdapter, own)
+	return vars
+}
+
+// toCEL converts a value for cel-go. Null fields are left out, as everywhere.
+func toCEL(v Value) ref.Val {
+	switch v.kind {
+	case Error:
+		return types.WrapErr(v.Err())
+	case Null:
+		return types.NullValue
+	case Bool:
+		return types.Bool(v.num == 1)
+	case Int:
+		return types.Int(v.num)
+	case Uint:
+		return types.Uint(v.num)
+	case Double:
+		return types.Double(v.Double())
+	case String:
+		return types.String(v.str)
+	case List:
+		elems := make([]ref.Val, 0, v.Len())
+		v.Each(func(_, e Value) bool {
+			elems = append(elems, toCEL(e))
+			return true
+		})
+		return types.NewRefValList(types.DefaultTypeAdapter, elems)
+	case Map:
+		m := make(map[ref.Val]ref.Val, v.Len())
+		v.Each(func(k, e Value) bool {
+			m[toCEL(k)] = toCEL(e)
+			return true
+		})
+		return source{types.NewRefValMap(types.DefaultTypeAdapter, m), v.node}
+	case Optional:
+		if x, ok := v.Get(); ok {
+			return types.OptionalOf(toCEL(x))
+		}
+		return types.OptionalNone
+	case Opaque:
+		if r, ok := v.ref.(ref.Val); ok {
+			return r
+		}
+	}
+	return types.NewErr("no such attribute")
+}
+
+// source is a map that remembers the document it was read from, so that a
+// function that is handed the object can tell which it is.
+type source struct {
+	traits.Mapper
+	node fact.Value
+}
+
+func fromCEL(v ref.Val) Value {
+	switch x := v.(type) {
+	case source:
+		return FromFact(x.node).orMade(x.Mapper)
+	case *types.Err:
+		return Errorf("%w", x)
+	case types.Null:
+		return Value{kind: Null}
+	case types.Bool:
+		return BoolOf(bool(x))
+	case types.Int:
+		return IntOf(int64(x))
+	case types.Uint:
+		return Value{kind: Uint, num: uint64(x)}
+	case types.Double:
+		return DoubleOf(float64(x))
+	case types.String:
+		return StringOf(string(x))
+	case *types.Optional:
+		if x.HasValue() {
+			return Some(fromCEL(x.GetValue()))
+		}
+		return None()
+	case traits.Mapper:
+		return madeMap(x)
+	case traits.Lister:
+		var elems []Value
+		for it := x.Iterator(); it.HasNext() == types.True; {
+			elems = append(elems, fromCEL(it.Next()))
+		}
+		return ListOf(elems)
+	}
+	return OpaqueOf(v)
+}
+
+// orMade returns v, or, for a map that no document holds, the map itself.
+func (v Value) orMade(m traits.Mapper) Value {
+	if v.kind != Unset {
+		return v
+	}
+	return madeMap(m)
+}
+
+func madeMap(m traits.Mapper) Value {
+	d := &dict{}
+	for it := m.Iterator(); it.HasNext() == types.True; {
+		k := it.Next()
+		d.keys, d.vals = append(d.keys, fromCEL(k)), append(d.vals, fromCEL(m.Get(k)))
+	}
+	return Value{kind: Map, ref: d}
+}

@@ -1,0 +1,394 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/merlon-security/merlon/internal/control/expr"
+	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/finding"
+)
+
+// Component answers for one component of Kubernetes: flag values that are in
+// force and where they come from.
+type Component interface {
+	Name() string
+	Flag(name string) string
+	FlagSet(name string) bool
+}
+
+// Subject is what a control judges: an object, and the part of it in question.
+type Subject struct {
+	Object    *fact.Object
+	Pod       *fact.PodTemplate
+	Container *fact.Container
+	Component Component
+	Namespace string // scope namespace: its name
+	Declared  bool   // scope namespace: whether the input holds the Namespace itself
+}
+
+// part returns the value that the subject is about.
+func (s *Subject) part() fact.Value {
+	switch {
+	case s.Container != nil:
+		return s.Container.Value
+	case s.Pod != nil:
+		return s.Pod.Spec
+	case s.Object != nil:
+		return s.Object.Root
+	}
+	return fact.Value{}
+}
+
+// Outcome is one verdict, with the place it rests on. For a field that is
+// missing, At is the map it is missed in.
+type Outcome struct {
+	Verdict  finding.Verdict
+	Message  string
+	At       fact.Value
+	Missing  string
+	Evidence []finding.Evidence
+}
+
+// Path returns the path of the field at fault by which the finding is known.
+func (o *Outcome) Path() string { return below(o.At.NamedPath(), o.Missing) }
+
+// ShownPath returns the path of the field at fault as people read it.
+func (o *Outcome) ShownPath() string { return below(o.At.ShownPath(), o.Missing) }
+
+func below(path, missing string) string {
+	switch {
+	case missing == "":
+		return path
+	case path == "":
+		return missing
+	}
+	return path + "." + missing
+}
+
+// Compiled is a control ready to judge: immutable and safe for concurrent use.
+type Compiled struct {
+	*Control
+	env           *expr.Env
+	when, items   *expr.Program
+	require       *expr.Program
+	message       []hole
+	at            []*expr.Program
+	params        expr.Value
+	hasParams     bool
+	usesNamespace bool
+}
+
+// hole is a stretch of a message: text, or an expression to put in its place.
+type hole struct {
+	text string
+	expr *expr.Program
+}
+
+// Compile makes a control ready. params replace the control's own settings of
+// the same names. An expression that is wrong is an error that names it.
+func (c *Control) Compile(lib *Library, params map[string]any) (*Compiled, error) {
+	out := &Compiled{Control: c, env: lib.env, params: settings(c.Params, params), hasParams: len(c.Params) > 0}
+	fail := func(key string, err error) (*Compiled, error) {
+		return nil, fmt.Errorf("%s: %s: %w", c.File, key, err)
+	}
+	for name := range params {
+		if _, ok := c.Params[name]; !ok {
+			return fail("params", fmt.Errorf("control %s has no setting %q", c.ID, name))
+		}
+	}
+	var err error
+	for _, v := range c.Variables {
+		if out.env, err = out.env.With(v.Name, v.Expression); err != nil {
+			return fail("variables", err)
+		}
+	}
+	for _, part := range []struct {
+		key, source string
+		into        **expr.Program
+	}{{"when", c.When, &out.when}, {"items", c.Items, &out.items}, {"require", c.Require, &out.require}} {
+		if part.source == "" {
+			continue
+		}
+		if *part.into, err = out.env.Compile(part.source); err != nil {
+			return fail(part.key, err)
+		}
+	}
+	if out.message, err = holes(out.env, c.Message); err != nil {
+		return fail("message", err)
+	}
+	for _, source := range c.At {
+		p, err := out.env.Compile(source)
+		if err != nil {
+			return fail("at", err)
+		}
+		out.at = append(out.at, p)
+	}
+	return out, nil
+}
+
+// Check runs cel-go's type checker over every expression, as the API server
+// would.
+func (c *Compiled) Check() error {
+	for _, p := range []*expr.Program{c.when, c.items, c.require} {
+		if p == nil {
+			continue
+		}
+		if err := c.env.Check(p.Source); err != nil {
+			return fmt.Errorf("%s: %w", c.File, err)
+		}
+	}
+	return nil
+}
+
+// Whole reports whether the control sees more than its subject, so that any
+// change of the input may change its verdict.
+func (c *Compiled) Whole() bool {
+	for _, p := range []*expr.Program{c.when, c.items, c.require} {
+		if p != nil && p.Whole {
+			return true
+		}
+	}
+	return c.Scope.Each == EachNamespace || c.Scope.Each == EachInput
+}
+
+func settings(own, given map[string]any) expr.Value {
+	merged := make(map[string]any, len(own))
+	for k, v := range own {
+		merged[k] = v
+	}
+	for k, v := range given {
+		merged[k] = v
+	}
+	return expr.FromGo(merged)
+}
+
+// holes cuts a message at its {CEL} holes.
+func holes(env *expr.Env, text string) ([]hole, error) {
+	var out []hole
+	text = strings.TrimSpace(text)
+	for text != "" {
+		before, rest, found := strings.Cut(text, "{")
+		if !found {
+			return append(out, hole{text: text}), nil
+		}
+		if strings.HasPrefix(rest, "{") {
+			out, text = append(out, hole{text: before + "{"}), rest[1:]
+			continue
+		}
+		source, after, ok := cutBrace(rest)
+		if !ok {
+			return nil, fmt.Errorf("a { without }")
+		}
+		p, err := env.Compile(source)
+		if err != nil {
+			return nil, err
+		}
+		out, text = append(out, hole{text: before}, hole{expr: p}), after
+	}
+	return out, nil
+}
+
+// cutBrace finds the brace that closes a hole, past map literals in it.
+func cutBrace(s string) (inside, after string, ok bool) {
+	depth := 1
+	for i, r := range s {
+		switch r {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return s[:i], s[i+1:], true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// Judge evaluates controls on subjects. It holds the working memory of one
+// goroutine and is not safe for concurrent use.
+type Judge struct {
+	lib     *Library
+	frame   *expr.Frame
+	subject *Subject
+	control *Compiled
+	minor   int
+}
+
+// NewJudge returns a judge for a Kubernetes minor version. world answers the
+// functions that see the whole input; nil where there is none.
+func NewJudge(lib *Library, world World, minor int) *Judge {
+	j := &Judge{lib: lib, frame: lib.env.NewFrame(), minor: minor}
+	j.frame.World = &view{world: world, judge: j}
+	j.frame.Lazy = j.variable
+	return j
+}
+
+// Subject makes a subject the one that Run judges from now on.
+func (j *Judge) Subject(s *Subject) {
+	j.subject = s
+	j.frame.Reset()
+}
+
+// variable computes a variable at its first use for a subject.
+func (j *Judge) variable(name string) expr.Value {
+	s := j.subject
+	switch name {
+	case "object":
+		if s.Object != nil {
+			return expr.FromFact(s.Object.Root)
+		}
+		if s.Namespace != "" {
+			return expr.FromGo(map[string]any{"metadata": map[string]any{"name": s.Namespace}})
+		}
+	case "pod":
+		if s.Pod != nil {
+			return podValue(s.Pod)
+		}
+	case "container":
+		if s.Container != nil {
+			return expr.FromFact(s.Container.Value)
+		}
+	case "containerType":
+		if s.Container != nil {
+			return expr.StringOf(string(s.Container.Type))
+		}
+	case "declared":
+		return expr.BoolOf(s.Declared)
+	case "params":
+		return j.control.params
+	case "kubernetes":
+		return expr.FromGo(map[string]any{"major": 1, "minor": j.minor})
+	case "request":
+		return requestValue(s)
+	case "namespaceObject":
+		return j.namespaceObject()
+	}
+	return expr.Value{}
+}
+
+func podValue(p *fact.PodTemplate) expr.Value {
+	keys, vals := []string{"spec"}, []expr.Value{expr.FromFact(p.Spec)}
+	if p.Metadata.Kind() == fact.Map {
+		keys, vals = append(keys, "metadata"), append(vals, expr.FromFact(p.Metadata))
+	}
+	return expr.MapOf(keys, vals)
+}
+
+func requestValue(s *Subject) expr.Value {
+	if s.Object == nil {
+		return expr.FromGo(map[string]any{"namespace": s.Namespace, "name": s.Namespace, "operation": "CREATE"})
+	}
+	return expr.FromGo(map[string]any{
+		"namespace": s.Object.InNamespace(), "name": s.Object.Name, "operation": "CREATE",
+		"kind": map[string]any{"group": s.Object.Group, "version": s.Object.Version, "kind": s.Object.Kind},
+	})
+}
+
+func (j *Judge) namespaceObject() expr.Value {
+	w := j.frame.World.(*view).world
+	if w != nil && j.subject.Object != nil {
+		if ns := w.Find("Namespace", "", j.subject.Object.InNamespace()); ns != nil {
+			return expr.FromFact(ns.Root)
+		}
+	}
+	return expr.MapOf(nil, nil)
+}
+
+// Run judges the subject by one control and calls emit for each verdict that is
+// not a pass. It returns how the control stands on the subject as a whole: the
+// worst of fail, unknown, pass; or not applicable.
+func (j *Judge) Run(c *Compiled, emit func(Outcome)) finding.Verdict {
+	j.control = c
+	if c.hasParams {
+		j.frame.Set("params", c.params)
+	}
+	j.frame.Begin(c.env)
+	if c.when != nil {
+		switch v := c.when.Eval(j.frame); {
+		case v.Kind() == expr.Bool && !v.True():
+			return finding.NotApplicable
+		case v.Kind() != expr.Bool:
+			emit(j.unknown("when", v))
+			return finding.Unknown
+		}
+	}
+	if c.items == nil {
+		return j.one(expr.Value{}, emit)
+	}
+	list := c.items.Eval(j.frame)
+	if list.Kind() != expr.List {
+		emit(j.unknown("items", list))
+		return finding.Unknown
+	}
+	worst := finding.NotApplicable
+	list.Each(func(_, item expr.Value) bool {
+		j.frame.Set("item", item)
+		j.frame.Begin(c.env) // variables may read item
+		worst = worse(worst, j.one(item, emit))
+		return true
+	})
+	return worst
+}
+
+func worse(a, b finding.Verdict) finding.Verdict {
+	for _, v := range []finding.Verdict{finding.Fail, finding.Unknown, finding.Pass} {
+		if a == v || b == v {
+			return v
+		}
+	}
+	return finding.NotApplicable
+}
+
+func (j *Judge) one(item expr.Value, emit func(Outcome)) finding.Verdict {
+	v := j.control.require.Eval(j.frame)
+	if v.True() {
+		return finding.Pass
+	}
+	if v.Kind() != expr.Bool {
+		emit(j.unknown("require", v))
+		return finding.Unknown
+	}
+	emit(j.failed(item))
+	return finding.Fail
+}
+
+// unknown is the outcome of an expression that could not be evaluated.
+func (j *Judge) unknown(key string, v expr.Value) Outcome {
+	why := "is not a boolean"
+	if err := v.Err(); err != nil {
+		why = j.lib.secrets.clean(err.Error())
+	}
+	return Outcome{Verdict: finding.Unknown, At: j.subject.part(), Message: fmt.Sprintf("could not be judged: %s: %s", key, why)}
+}
+
+// failed evaluates once more, watching what is read, to find the field at fault
+// and the evidence.
+func (j *Judge) failed(item expr.Value) Outcome {
+	trace := &expr.Trace{}
+	j.frame.Begin(j.control.env)
+	j.frame.Trace = trace
+	j.control.require.Eval(j.frame)
+	j.frame.Trace = nil
+	o := Outcome{Verdict: finding.Fail, Message: j.text()}
+	o.At, o.Missing = j.place(trace, item)
+	o.Evidence = j.evidence(trace, &o)
+	return o
+}
+
+func (j *Judge) text() string {
+	var b strings.Builder
+	for _, h := range j.control.message {
+		if h.expr == nil {
+			b.WriteString(h.text)
+			continue
+		}
+		v := h.expr.Eval(j.frame)
+		if v.Err() != nil {
+			b.WriteString("?")
+			continue
+		}
+		b.WriteString(j.lib.secrets.shown(v.Node(), v.Text(), false))
+	}
+	return b.String()
+}

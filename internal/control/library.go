@@ -1,0 +1,319 @@
+package control
+
+import (
+	"strings"
+
+	"github.com/merlon-security/merlon/internal/control/expr"
+	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/secrets"
+)
+
+// World answers the functions that see more than the subject: the whole input,
+// indexed. Every method costs about what it returns.
+type World interface {
+	// Objects returns the objects of a kind ("Kind" or "group/Kind"); of all
+	// namespaces when namespace is "*".
+	Objects(kind, namespace string) []*fact.Object
+	// Find returns one object, or nil; namespace is "" for kinds without.
+	Find(kind, namespace, name string) *fact.Object
+	// Workloads returns the objects of a namespace that carry pods.
+	Workloads(namespace string) []*fact.Object
+	// Selected returns the objects whose pods the selector of o selects.
+	Selected(o *fact.Object) []*fact.Object
+	// Selecting returns the objects of a kind that select the pods of o.
+	Selecting(kind string, o *fact.Object) []*fact.Object
+	// Referring returns the objects of a kind that name o.
+	Referring(kind string, o *fact.Object) []*fact.Object
+	// ServiceAccount returns what the pods of o run as, or nil.
+	ServiceAccount(o *fact.Object) *fact.Object
+	// Role returns what a binding binds, or nil.
+	Role(binding *fact.Object) *fact.Object
+	// Rules returns the rules of a role or of a binding's role.
+	Rules(o *fact.Object) []fact.Value
+	// Bindings returns what grants something to a ServiceAccount or to the one
+	// that the pods of o run as.
+	Bindings(o *fact.Object) []*fact.Object
+	// Of returns the object that a document belongs to, or nil.
+	Of(root fact.Value) *fact.Object
+}
+
+// view is what a judge hands to functions.
+type view struct {
+	world World
+	judge *Judge
+}
+
+// Library is the environment that controls are compiled in.
+type Library struct {
+	env     *expr.Env
+	secrets shower
+}
+
+// NewLibrary returns the environment of all controls. It is safe for concurrent
+// use.
+func NewLibrary() *Library {
+	lib := &Library{secrets: shower{secrets.New()}}
+	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject"}
+	lib.env = expr.NewEnv(vars, append(lib.textFunctions(), append(selectorFunctions(), worldFunctions()...)...))
+	return lib
+}
+
+// bad is the error of a function that was given something it cannot take.
+func bad(name string) expr.Value { return expr.Errorf("no such overload: %s", name) }
+
+// textFunction makes a function of n strings.
+func textFunction(name string, n int, f func(s []string) expr.Value) expr.Func {
+	return expr.Func{Name: name, Min: n, Max: n, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
+		s := make([]string, n)
+		for i, a := range args {
+			if a.Kind() != expr.String {
+				return bad(name)
+			}
+			s[i] = a.Str()
+		}
+		return f(s)
+	}}
+}
+
+func (lib *Library) textFunctions() []expr.Func {
+	return []expr.Func{
+		textFunction("image", 1, func(s []string) expr.Value {
+			i := ParseImage(s[0])
+			return expr.MapOf([]string{"registry", "repository", "name", "tag", "digest"}, []expr.Value{
+				expr.StringOf(i.Registry), expr.StringOf(i.Repository), expr.StringOf(i.Name), expr.StringOf(i.Tag), expr.StringOf(i.Digest),
+			})
+		}),
+		textFunction("secretKind", 2, func(s []string) expr.Value {
+			m, _ := lib.secrets.detector.Named(s[0], s[1])
+			return expr.StringOf(m.Kind)
+		}),
+		textFunction("secretsIn", 1, func(s []string) expr.Value {
+			var kinds []string
+			for _, m := range lib.secrets.detector.Text(s[0]) {
+				kinds = append(kinds, m.Kind)
+			}
+			return expr.FromGo(kinds)
+		}),
+		textFunction("saysSecret", 1, func(s []string) expr.Value { return expr.BoolOf(secrets.SaysSecret(s[0])) }),
+		{Name: "secretsInCommand", Min: 1, Max: 1, Call: lib.secretsInCommand},
+		{Name: "unsortedKeys", Min: 1, Max: 1, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
+			return expr.FromGo(unsorted(args[0].Node(), nil))
+		}},
+		{Name: "flag", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+			if c := f.World.(*view).judge.subject.Component; c != nil {
+				return expr.StringOf(c.Flag(args[0].Str()))
+			}
+			return bad("flag")
+		}},
+		{Name: "flagSet", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+			if c := f.World.(*view).judge.subject.Component; c != nil {
+				return expr.BoolOf(c.FlagSet(args[0].Str()))
+			}
+			return bad("flagSet")
+		}},
+		{Name: "containers", Min: 1, Max: 1, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
+			spec, _ := args[0].Field("spec")
+			var out []expr.Value
+			for _, name := range []string{"initContainers", "containers", "ephemeralContainers"} {
+				if l, ok := spec.Field(name); ok {
+					out = append(out, l.Elems()...)
+				}
+			}
+			return expr.ListOf(out)
+		}},
+	}
+}
+
+// secretsInCommand finds secrets in a command line given as a list of words,
+// where a flag and its value may be two of them.
+func (lib *Library) secretsInCommand(_ *expr.Frame, args []expr.Value) expr.Value {
+	if args[0].Kind() != expr.List {
+		return bad("secretsInCommand")
+	}
+	var words []string
+	for _, w := range args[0].Elems() {
+		words = append(words, w.Str())
+	}
+	var out []any
+	for _, m := range lib.secrets.detector.Args(words) {
+		out = append(out, map[string]any{"index": m.Arg, "kind": m.Kind})
+	}
+	return expr.FromGo(out)
+}
+
+// unsorted lists the paths of maps whose keys do not stand in order.
+func unsorted(v fact.Value, out []string) []string {
+	last := ""
+	sorted := true
+	for c := range v.Children() {
+		if v.Kind() == fact.Map {
+			key := c.Key().String()
+			sorted = sorted && last <= key
+			last = key
+		}
+	}
+	if !sorted {
+		out = append(out, v.ShownPath())
+	}
+	for c := range v.Children() {
+		out = unsorted(c, out)
+	}
+	return out
+}
+
+func selectorFunctions() []expr.Func {
+	return []expr.Func{
+		{Name: "selects", Min: 2, Max: 2, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
+			sel, ok := fact.LabelSelector(args[0].Node())
+			return expr.BoolOf(ok && sel.Matches(labelsOf(args[1])))
+		}},
+		{Name: "matchesLabels", Min: 2, Max: 2, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
+			labels := labelsOf(args[1])
+			matched := args[0].Kind() == expr.Map && args[0].Len() > 0
+			args[0].Each(func(k, v expr.Value) bool {
+				have, ok := labels(k.Str())
+				matched = ok && v.Kind() == expr.String && have == v.Str()
+				return matched
+			})
+			return expr.BoolOf(matched)
+		}},
+	}
+}
+
+func labelsOf(v expr.Value) func(string) (string, bool) {
+	return func(key string) (string, bool) {
+		x, ok := v.Field(key)
+		return x.Str(), ok
+	}
+}
+
+// objectFunction makes a function from one object of the input.
+func objectFunction(name string, f func(w World, o *fact.Object) expr.Value) expr.Func {
+	return expr.Func{Name: name, Min: 1, Max: 1, Whole: true, Call: func(fr *expr.Frame, args []expr.Value) expr.Value {
+		w, o, err := arguments(fr, name, args[0])
+		if o == nil {
+			return err
+		}
+		return f(w, o)
+	}}
+}
+
+// arguments finds the object that an argument is. A namespace that is only
+// named, and an object made by an expression, are none.
+func arguments(f *expr.Frame, name string, v expr.Value) (World, *fact.Object, expr.Value) {
+	vw := f.World.(*view)
+	if vw.world == nil {
+		return nil, nil, expr.Errorf("%s: no input to look in", name)
+	}
+	root := v.Node().Root()
+	if s := vw.judge.subject.Object; s != nil && s.Root.Same(root) {
+		return vw.world, s, expr.Value{}
+	}
+	if o := vw.world.Of(root); o != nil {
+		return vw.world, o, expr.Value{}
+	}
+	return vw.world, nil, expr.Errorf("%s: not an object of the input", name)
+}
+
+func objectList(objects []*fact.Object) expr.Value {
+	out := make([]expr.Value, len(objects))
+	for i, o := range objects {
+		out[i] = expr.FromFact(o.Root)
+	}
+	return expr.ListOf(out)
+}
+
+func optionalObject(o *fact.Object) expr.Value {
+	if o == nil {
+		return expr.None()
+	}
+	return expr.Some(expr.FromFact(o.Root))
+}
+
+// kindFunction makes a function from a kind and one object of the input.
+func kindFunction(name string, f func(w World, kind string, o *fact.Object) []*fact.Object) expr.Func {
+	return expr.Func{Name: name, Min: 2, Max: 2, Whole: true, Call: func(fr *expr.Frame, args []expr.Value) expr.Value {
+		w, o, err := arguments(fr, name, args[1])
+		if o == nil {
+			return err
+		}
+		return objectList(f(w, args[0].Str(), o))
+	}}
+}
+
+func worldFunctions() []expr.Func {
+	return []expr.Func{
+		{Name: "objects", Min: 1, Max: 2, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+			w := f.World.(*view).world
+			if w == nil {
+				return expr.Errorf("objects: no input to look in")
+			}
+			namespace := "*"
+			if len(args) == 2 {
+				namespace = args[1].Str()
+			}
+			return objectList(w.Objects(args[0].Str(), namespace))
+		}},
+		{Name: "find", Min: 3, Max: 3, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+			w := f.World.(*view).world
+			if w == nil {
+				return expr.Errorf("find: no input to look in")
+			}
+			return optionalObject(w.Find(args[0].Str(), args[1].Str(), args[2].Str()))
+		}},
+		{Name: "workloads", Min: 1, Max: 1, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+			w := f.World.(*view).world
+			if w == nil {
+				return expr.Errorf("workloads: no input to look in")
+			}
+			return objectList(w.Workloads(args[0].Str()))
+		}},
+		objectFunction("pods", func(_ World, o *fact.Object) expr.Value {
+			var out []expr.Value
+			for _, p := range fact.PodTemplates(o) {
+				out = append(out, podValue(&p))
+			}
+			return expr.ListOf(out)
+		}),
+		objectFunction("selected", func(w World, o *fact.Object) expr.Value { return objectList(w.Selected(o)) }),
+		kindFunction("selecting", func(w World, kind string, o *fact.Object) []*fact.Object { return w.Selecting(kind, o) }),
+		kindFunction("referring", func(w World, kind string, o *fact.Object) []*fact.Object { return w.Referring(kind, o) }),
+		objectFunction("serviceAccountOf", func(w World, o *fact.Object) expr.Value { return optionalObject(w.ServiceAccount(o)) }),
+		objectFunction("roleOf", func(w World, o *fact.Object) expr.Value { return optionalObject(w.Role(o)) }),
+		objectFunction("bindingsOf", func(w World, o *fact.Object) expr.Value { return objectList(w.Bindings(o)) }),
+		objectFunction("rulesOf", func(w World, o *fact.Object) expr.Value {
+			var out []expr.Value
+			for _, r := range w.Rules(o) {
+				out = append(out, expr.FromFact(r))
+			}
+			return expr.ListOf(out)
+		}),
+	}
+}
+
+// Image is the reference of an image with Docker's short forms made full.
+type Image struct{ Registry, Repository, Name, Tag, Digest string }
+
+// ParseImage reads an image reference: [registry/]repository[:tag][@digest].
+// Source: github.com/distribution/reference, normalised names.
+func ParseImage(s string) Image {
+	var i Image
+	s, i.Digest, _ = strings.Cut(strings.TrimSpace(s), "@")
+	if at := strings.LastIndexByte(s, ':'); at > strings.LastIndexByte(s, '/') {
+		s, i.Tag = s[:at], s[at+1:]
+	}
+	first, rest, slash := strings.Cut(s, "/")
+	if slash && (strings.ContainsAny(first, ".:") || first == "localhost") {
+		i.Registry, i.Repository = first, rest
+	} else {
+		i.Registry, i.Repository = "docker.io", s
+		if !slash && s != "" {
+			i.Repository = "library/" + s
+		}
+	}
+	if i.Registry == "index.docker.io" {
+		i.Registry = "docker.io"
+	}
+	i.Name = i.Repository[strings.LastIndexByte(i.Repository, '/')+1:]
+	return i
+}

@@ -1,0 +1,157 @@
+package control
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/merlon-security/merlon/internal/finding"
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFile is how large a control's file may be.
+const maxFile = 1 << 20
+
+// UnmarshalYAML reads the short form, a scope's name, or the long one.
+func (s *Scope) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		s.Each = Each(n.Value)
+		return nil
+	}
+	type plain Scope
+	return n.Decode((*plain)(s))
+}
+
+// Load reads every control of a tree of files: family/name.yaml. What is wrong
+// with one is an error that names file and line; the others are still returned.
+func Load(files fs.FS, builtIn bool) ([]*Control, error) {
+	var out []*Control
+	var errs []error
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() || path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
+			return nil
+		}
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read control %s: %w", name, err))
+			return nil
+		}
+		c, err := Parse(name, data)
+		if err != nil {
+			errs = append(errs, err)
+			return nil
+		}
+		c.BuiltIn = builtIn
+		out = append(out, c)
+		return nil
+	})
+	if err != nil {
+		errs = append(errs, fmt.Errorf("read controls: %w", err))
+	}
+	return out, errors.Join(errs...)
+}
+
+// Parse reads one control. Its id is the file's path without the extension; a
+// file that lies in no folder is of the family "custom".
+func Parse(file string, data []byte) (*Control, error) {
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s: larger than %d bytes", file, maxFile)
+	}
+	head, cases, line := splitCases(data)
+	c := &Control{File: file, ID: idOf(file), cases: caseSource{file: file, data: cases, line: line}}
+	dec := yaml.NewDecoder(bytes.NewReader(head))
+	dec.KnownFields(true)
+	if err := dec.Decode(c); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("empty file")
+		}
+		return nil, fmt.Errorf("%s: %s", file, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ", ""))
+	}
+	if err := c.complete(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return c, nil
+}
+
+func idOf(file string) string {
+	id := strings.TrimSuffix(strings.TrimSuffix(file, ".yaml"), ".yml")
+	parts := strings.Split(id, "/")
+	if len(parts) == 1 {
+		return "custom/" + id
+	}
+	return strings.Join(parts[len(parts)-2:], "/")
+}
+
+// splitCases cuts a file before its cases, which are read only by those who run
+// them: a scan never needs them.
+func splitCases(data []byte) (head, cases []byte, line int) {
+	at := 0
+	for l := range bytes.Lines(data) {
+		if bytes.HasPrefix(l, []byte("cases:")) {
+			return data[:at], data[at:], line
+		}
+		at += len(l)
+		line++
+	}
+	return data, nil, 0
+}
+
+// complete checks what every control must have.
+func (c *Control) complete() error {
+	var missing []string
+	for name, v := range map[string]string{"title": c.Title, "severity": c.Severity, "why": c.Why, "fix": c.Fix, "require": c.Require, "message": c.Message} {
+		if strings.TrimSpace(v) == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		slices.Sort(missing)
+		return fmt.Errorf("control has no %s", strings.Join(missing, ", "))
+	}
+	level, err := finding.ParseSeverity(c.Severity)
+	if err != nil {
+		return err
+	}
+	if level == finding.None {
+		return errors.New("severity none: a control that matters to nobody")
+	}
+	c.severity = level
+	for name, m := range c.Maps {
+		if len(m.Items) == 0 || strings.TrimSpace(m.Source) == "" {
+			return fmt.Errorf("maps: %s: a mapping needs items and a source", name)
+		}
+	}
+	return c.Scope.complete()
+}
+
+func (s *Scope) complete() error {
+	switch s.Each {
+	case EachContainer, EachPod, EachNamespace, EachInput:
+	case EachObject:
+		if len(s.Kinds) == 0 {
+			return errors.New("scope object needs kinds")
+		}
+	case EachComponent:
+		if s.Component == "" {
+			return errors.New("scope component needs component")
+		}
+	case "":
+		return errors.New("control has no scope")
+	default:
+		return fmt.Errorf("unknown scope %q: one of container, pod, object, namespace, component, input", s.Each)
+	}
+	for _, t := range s.Containers {
+		if !slices.Contains([]string{"container", "init", "sidecar", "ephemeral"}, t) {
+			return fmt.Errorf("unknown container type %q: one of container, init, sidecar, ephemeral", t)
+		}
+	}
+	return nil
+}

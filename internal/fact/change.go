@@ -1,0 +1,33 @@
+package fact
+
+// Op is what a [Change] does.
+type Op uint8
+
+// The operations. Synced says that a source has told all there is at the
+// moment: before it, nothing that rests on absence is judged.
+const (
+	Upsert Op = iota
+	Delete
+	GapOpened
+	GapClosed
+	Synced
+)
+
+// Change is one thing that a source reports.
+type Change struct {
+	Op     Op
+	Object *Object // Upsert, Delete
+	Gap    Gap     // GapOpened, GapClosed
+}
+
+// Gap is something that could not be seen, or not be trusted: an unreadable
+// file, a broken document, a permission that is missing. A gap is a result of
+// its own and never a pass.
+type Gap struct {
+	Kind    string // stable, in kebab case: "unreadable", "invalid-yaml", "too-large", …
+	Source  string // which source met it
+	File    string // place, where there is one
+	Pos     Pos
+	Subject string // object, resource or verb concerned, where known
+	Message string // what happened and what it means, without any value that was read
+}

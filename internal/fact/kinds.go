@@ -1,0 +1,146 @@
+package fact
+
+// PodTemplate is one pod as some object carries it: the pod's metadata and
+// spec, and where they lie.
+type PodTemplate struct {
+	Object   *Object
+	Metadata Value // of the pod, Absent where the template has none
+	Spec     Value
+}
+
+// podPaths tells where an object of a kind carries a pod: the path of the value
+// that holds metadata and spec. Kinds outside Kubernetes itself are those whose
+// controllers create pods from exactly this shape.
+//
+// Sources: Kubernetes API reference 1.36; the CRDs of Argo Rollouts 1.8, Knative
+// 1.18, OpenShift 4.19, OpenKruise 1.8, Volcano 1.12, Kubeflow training 1.9, KubeRay 1.4, KEDA 2.17,
+// Agent Sandbox 0.1.
+func podPaths(group, kind string) [][]string {
+	switch group + "/" + kind {
+	case "/Pod":
+		return [][]string{{}}
+	case "/PodTemplate":
+		return [][]string{{"template"}}
+	case "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "batch/Job",
+		"argoproj.io/Rollout", "apps.openshift.io/DeploymentConfig", "serving.knative.dev/Service",
+		"apps.kruise.io/CloneSet", "apps.kruise.io/StatefulSet", "apps.kruise.io/DaemonSet":
+		return [][]string{{"spec", "template"}}
+	case "serving.knative.dev/Configuration":
+		return [][]string{{"spec", "template"}}
+	case "serving.knative.dev/Revision":
+		return [][]string{{}}
+	case "batch/CronJob":
+		return [][]string{{"spec", "jobTemplate", "spec", "template"}}
+	case "apps.kruise.io/AdvancedCronJob":
+		return [][]string{{"spec", "template", "jobTemplate", "spec", "template"}}
+	case "keda.sh/ScaledJob":
+		return [][]string{{"spec", "jobTargetRef", "template"}}
+	case "agents.x-k8s.io/Sandbox", "extensions.agents.x-k8s.io/SandboxTemplate":
+		return [][]string{{"spec", "podTemplate"}}
+	}
+	return nil
+}
+
+// manyPods are kinds that carry one pod per role, in a list or map below a path.
+func manyPods(group, kind string) (path []string, template []string) {
+	switch group + "/" + kind {
+	case "batch.volcano.sh/Job":
+		return []string{"spec", "tasks"}, []string{"template"}
+	case "kubeflow.org/PyTorchJob":
+		return []string{"spec", "pytorchReplicaSpecs"}, []string{"template"}
+	case "kubeflow.org/TFJob":
+		return []string{"spec", "tfReplicaSpecs"}, []string{"template"}
+	case "kubeflow.org/MPIJob":
+		return []string{"spec", "mpiReplicaSpecs"}, []string{"template"}
+	case "jobset.x-k8s.io/JobSet":
+		return []string{"spec", "replicatedJobs"}, []string{"template", "spec", "template"}
+	case "ray.io/RayCluster":
+		return []string{"spec", "workerGroupSpecs"}, []string{"template"}
+	}
+	return nil, nil
+}
+
+// PodTemplates returns the pods that an object carries, in document order: none
+// for most kinds, one for the workloads, more for jobs with several roles.
+func PodTemplates(o *Object) []PodTemplate {
+	var out []PodTemplate
+	add := func(holder Value) {
+		if spec := holder.Get(keyOf("spec")); spec.Kind() == Map {
+			out = append(out, PodTemplate{o, holder.Get(keyOf("metadata")), spec})
+		}
+	}
+	for _, path := range podPaths(o.Group, o.Kind) {
+		add(o.Root.At(path...))
+	}
+	if path, template := manyPods(o.Group, o.Kind); path != nil {
+		for c := range o.Root.At(path...).Children() {
+			add(c.At(template...))
+		}
+	}
+	if o.Group == "ray.io" && o.Kind == "RayCluster" {
+		add(o.Root.At("spec", "headGroupSpec", "template"))
+	}
+	return out
+}
+
+// ContainerType tells the kinds of container apart.
+type ContainerType string
+
+// A sidecar is an init container that restarts always (KEP-753).
+const (
+	AppContainer       ContainerType = "container"
+	InitContainer      ContainerType = "init"
+	SidecarContainer   ContainerType = "sidecar"
+	EphemeralContainer ContainerType = "ephemeral"
+)
+
+// Container is one container of a pod.
+type Container struct {
+	Type  ContainerType
+	Value Value
+}
+
+// Containers returns every container of the pod: init containers and sidecars,
+// then containers, then ephemeral ones.
+func (p *PodTemplate) Containers() []Container {
+	var out []Container
+	for c := range p.Spec.Get(keyOf("initContainers")).Children() {
+		t := InitContainer
+		if c.Get(keyOf("restartPolicy")).Str() == "Always" {
+			t = SidecarContainer
+		}
+		out = append(out, Container{t, c})
+	}
+	for c := range p.Spec.Get(keyOf("containers")).Children() {
+		out = append(out, Container{AppContainer, c})
+	}
+	for c := range p.Spec.Get(keyOf("ephemeralContainers")).Children() {
+		out = append(out, Container{EphemeralContainer, c})
+	}
+	return out
+}
+
+// clusterScoped reports whether a kind that Merlon knows has no namespace. A
+// kind it does not know is taken to have one.
+func clusterScoped(group, kind string) bool {
+	switch group + "/" + kind {
+	case "/Namespace", "/Node", "/PersistentVolume", "/ComponentStatus",
+		"rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/ClusterRoleBinding",
+		"admissionregistration.k8s.io/ValidatingWebhookConfiguration", "admissionregistration.k8s.io/MutatingWebhookConfiguration",
+		"admissionregistration.k8s.io/ValidatingAdmissionPolicy", "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding",
+		"admissionregistration.k8s.io/MutatingAdmissionPolicy", "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding",
+		"apiextensions.k8s.io/CustomResourceDefinition", "apiregistration.k8s.io/APIService",
+		"certificates.k8s.io/CertificateSigningRequest", "certificates.k8s.io/ClusterTrustBundle",
+		"flowcontrol.apiserver.k8s.io/FlowSchema", "flowcontrol.apiserver.k8s.io/PriorityLevelConfiguration",
+		"networking.k8s.io/IngressClass", "networking.k8s.io/IPAddress", "networking.k8s.io/ServiceCIDR",
+		"node.k8s.io/RuntimeClass", "policy/PodSecurityPolicy", "scheduling.k8s.io/PriorityClass",
+		"storage.k8s.io/StorageClass", "storage.k8s.io/CSIDriver", "storage.k8s.io/CSINode", "storage.k8s.io/VolumeAttachment", "storage.k8s.io/VolumeAttributesClass",
+		"resource.k8s.io/DeviceClass", "resource.k8s.io/ResourceSlice",
+		"gateway.networking.k8s.io/GatewayClass",
+		"policy.networking.k8s.io/AdminNetworkPolicy", "policy.networking.k8s.io/BaselineAdminNetworkPolicy", "policy.networking.k8s.io/ClusterNetworkPolicy",
+		"cert-manager.io/ClusterIssuer", "cilium.io/CiliumClusterwideNetworkPolicy", "crd.projectcalico.org/GlobalNetworkPolicy", "projectcalico.org/GlobalNetworkPolicy",
+		"kyverno.io/ClusterPolicy", "templates.gatekeeper.sh/ConstraintTemplate":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,17 @@
+// Package source holds what a source of facts is. Each source lies in a package
+// of its own below this one.
+package source
+
+import (
+	"context"
+
+	"github.com/merlon-security/merlon/internal/fact"
+)
+
+// Source reports changes: Upsert, Delete, GapOpened, GapClosed, Synced. A
+// one-shot source returns after Synced; a watching one goes on until ctx ends.
+// Nothing that rests on absence is judged before Synced. emit is called from
+// one goroutine at a time; an error of emit ends the collection.
+type Source interface {
+	Collect(ctx context.Context, emit func(fact.Change) error) error
+}
