@@ -24,7 +24,7 @@ type framework struct {
 
 type item struct {
 	ID, Section, Title, Level, Since, Until, Mode, Look string
-	Controls                                     []string
+	Controls                                            []string
 }
 
 // standards says how many items each standard has, and in which reference
@@ -157,7 +157,28 @@ func TestWordingIsOurs(t *testing.T) {
 	if dir == "" {
 		return
 	}
-	foreign := map[string]string{} // run of words → text it comes from
+	foreign := foreignRuns(t, dir, runLength)
+	for name, f := range load(t) {
+		for _, it := range f.Items {
+			for _, text := range []string{it.Title, it.Look} {
+				for _, run := range runs(text, runLength) {
+					if from, ok := foreign[run]; ok {
+						t.Errorf("%s: item %s shares %q with %q", name, it.ID, run, from)
+					}
+				}
+			}
+		}
+	}
+}
+
+// runLength is how many successive words a title of ours may not share.
+const runLength = 5
+
+// foreignRuns lists the runs of words of the standards whose text is not ours to
+// copy, each with the text it comes from.
+func foreignRuns(t *testing.T, dir string, length int) map[string]string {
+	t.Helper()
+	foreign := map[string]string{}
 	for _, pattern := range []string{"cis/*.tsv", "owasp/*.tsv"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil || len(files) == 0 {
@@ -166,24 +187,14 @@ func TestWordingIsOurs(t *testing.T) {
 		for _, file := range files {
 			for _, row := range table(t, file) {
 				for _, column := range []string{"title", "overview"} {
-					for _, run := range runs(row[column]) {
+					for _, run := range runs(row[column], length) {
 						foreign[run] = row[column]
 					}
 				}
 			}
 		}
 	}
-	for name, f := range load(t) {
-		for _, it := range f.Items {
-			for _, text := range []string{it.Title, it.Look} {
-				for _, run := range runs(text) {
-					if from, ok := foreign[run]; ok {
-						t.Errorf("%s: item %s shares %q with %q", name, it.ID, run, from)
-					}
-				}
-			}
-		}
-	}
+	return foreign
 }
 
 // The comparison above passes when it finds nothing, so it is shown here to find things.
@@ -199,13 +210,13 @@ func TestRuns(t *testing.T) {
 		{"punctuation between", "the admission of root-ca-file, is not", true},
 		{"short text", "not set", false},
 	} {
-		foreign := runs(standard)
-		shared := slices.ContainsFunc(runs(c.text), func(r string) bool { return slices.Contains(foreign, r) })
+		foreign := runs(standard, runLength)
+		shared := slices.ContainsFunc(runs(c.text, runLength), func(r string) bool { return slices.Contains(foreign, r) })
 		if shared != c.shared {
 			t.Errorf("%s: shared = %v, want %v", c.name, shared, c.shared)
 		}
 	}
-	if r := runs("grep --a-b --c-d /etc/x and"); len(r) != 0 {
+	if r := runs("grep --a-b --c-d /etc/x and", runLength); len(r) != 0 {
 		t.Errorf("a run mostly of flags and paths is nobody's wording, got %q", r)
 	}
 }
@@ -309,11 +320,10 @@ func table(t *testing.T, file string) []map[string]string {
 	return rows
 }
 
-// runs lists every five successive words of a text, in lower case and without
+// runs lists every length successive words of a text, in lower case and without
 // punctuation. A flag or a path is one word; runs that are mostly such words
 // are left out, because there is only one way to write them.
-func runs(text string) []string {
-	const length = 5
+func runs(text string, length int) []string {
 	var words []string
 	var given []bool // the word is a flag or a path
 	for _, raw := range strings.Fields(strings.ToLower(text)) {

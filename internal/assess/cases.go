@@ -11,7 +11,7 @@ import (
 )
 
 // newestMinor is the newest Kubernetes minor that Merlon knows.
-const newestMinor = 36
+const newestMinor = 37
 
 // NewestMinor returns the newest Kubernetes minor version that Merlon knows,
 // which is what it judges for unless told otherwise.

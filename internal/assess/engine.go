@@ -24,6 +24,11 @@ type Options struct {
 	Params  map[string]map[string]any // settings by control id
 	Cluster string                    // identity of the cluster; "" for files
 	Workers int                       // how many at once; 0 for one per processor
+	NoMemo  bool                      // judge everything anew: for tests, slower, never different
+
+	// Observe, if set, is told each verdict of each control on each subject,
+	// passes included; with several workers, by several goroutines at once.
+	Observe func(*control.Control, control.Subject, finding.Verdict)
 }
 
 // Engine holds controls, compiled at their first use. It is safe for concurrent
@@ -34,6 +39,7 @@ type Engine struct {
 	controls []*entry
 	mu       sync.Mutex
 	plans    map[string]*plan
+	memories int // how many groups may remember
 }
 
 // entry is one control and its compiled form.
@@ -44,7 +50,7 @@ type entry struct {
 }
 
 // plan is what is to be run for objects of one kind.
-type plan struct{ object, pod, container, component []*entry }
+type plan struct{ object, pod, container, component []group }
 
 // New returns an engine for the controls. Nothing is compiled yet.
 func New(lib *control.Library, controls []*control.Control, options Options) *Engine {
@@ -64,22 +70,16 @@ func (e *Engine) planFor(groupKind string) *plan {
 	if p, ok := e.plans[groupKind]; ok {
 		return p
 	}
-	p := &plan{}
+	byScope := map[control.Each][]*entry{}
 	for _, c := range e.controls {
 		s := &c.control.Scope
-		if len(s.Kinds) > 0 && !slices.Contains(s.Kinds, groupKind) {
-			continue
+		if len(s.Kinds) == 0 || slices.Contains(s.Kinds, groupKind) {
+			byScope[s.Each] = append(byScope[s.Each], c)
 		}
-		switch s.Each {
-		case control.EachObject:
-			p.object = append(p.object, c)
-		case control.EachPod:
-			p.pod = append(p.pod, c)
-		case control.EachContainer:
-			p.container = append(p.container, c)
-		case control.EachComponent:
-			p.component = append(p.component, c)
-		}
+	}
+	p := &plan{
+		object: e.grouped(byScope[control.EachObject]), pod: e.grouped(byScope[control.EachPod]),
+		container: e.grouped(byScope[control.EachContainer]), component: e.grouped(byScope[control.EachComponent]),
 	}
 	e.plans[groupKind] = p
 	return p
@@ -95,6 +95,9 @@ type worker struct {
 	subject  control.Subject
 	tallies  []tally
 	findings []finding.Finding
+	memories []memory
+	parts    []fact.Value
+	witness  *fact.Object // names the namespace in question, which the input does not hold
 	err      error
 }
 
@@ -156,35 +159,66 @@ func (k *worker) object(o *fact.Object) {
 		for j := range containers {
 			k.run(p.container, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j]})
 			if proc, ok := component.FromContainer(containers[j].Value); ok {
-				k.run(p.component, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j], Component: proc})
+				k.run(p.component, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j], Component: proc.At(k.engine.options.Minor)})
 			}
 		}
 	}
 }
 
 // run judges one subject by several controls.
-func (k *worker) run(entries []*entry, s control.Subject) {
+func (k *worker) run(groups []group, s control.Subject) {
 	k.subject = s
 	k.judge.Subject(&k.subject)
-	for _, e := range entries {
-		if !applies(e.control, &s) {
-			continue
+	for i := range groups {
+		g := &groups[i]
+		var known, fresh *remembered
+		if g.index >= 0 {
+			if g.index >= len(k.memories) {
+				k.memories = append(k.memories, make([]memory, g.index+1-len(k.memories))...)
+			}
+			known, fresh = k.recall(g, &k.subject)
 		}
-		c, err := e.compiled()
-		if err != nil {
-			k.err = err
-			return
+		for j, e := range g.entries {
+			if !applies(e.control, &k.subject) {
+				continue
+			}
+			verdict := finding.Verdict("")
+			if known != nil {
+				verdict = known.verdicts[j]
+			}
+			if verdict != finding.Pass && verdict != finding.NotApplicable {
+				verdict = k.one(e)
+			}
+			if fresh != nil {
+				fresh.verdicts[j] = verdict
+			}
+			k.count(e, verdict)
 		}
-		verdict := k.judge.Run(c, func(o control.Outcome) { k.emit(c, o) })
-		t := &k.tallies[e.index]
-		switch verdict {
-		case finding.Pass:
-			t.pass++
-		case finding.Fail:
-			t.fail++
-		case finding.Unknown:
-			t.unknown++
-		}
+	}
+}
+
+// one judges the subject by one control and keeps what it finds.
+func (k *worker) one(e *entry) finding.Verdict {
+	c, err := e.compiled()
+	if err != nil {
+		k.err = err
+		return finding.Unknown
+	}
+	return k.judge.Run(c, func(o control.Outcome) { k.emit(c, o) })
+}
+
+func (k *worker) count(e *entry, v finding.Verdict) {
+	if observe := k.engine.options.Observe; observe != nil {
+		observe(e.control, k.subject, v)
+	}
+	t := &k.tallies[e.index]
+	switch v {
+	case finding.Pass:
+		t.pass++
+	case finding.Fail:
+		t.fail++
+	case finding.Unknown:
+		t.unknown++
 	}
 }
 
@@ -208,8 +242,18 @@ func (k *worker) namespaces(w *world) {
 	}
 	for _, name := range w.namespaceNames() {
 		ns := w.Find("Namespace", "", name)
-		k.run(entries, control.Subject{Object: ns, Namespace: name, Declared: ns != nil})
+		k.witness = w.witness(name)
+		k.run(alone(entries), control.Subject{Object: ns, Namespace: name, Declared: ns != nil})
 	}
+}
+
+// alone puts each control into a group of its own that remembers nothing.
+func alone(entries []*entry) []group {
+	out := make([]group, len(entries))
+	for i, e := range entries {
+		out[i] = group{index: -1, entries: []*entry{e}}
+	}
+	return out
 }
 
 // input judges the input as a whole.
@@ -221,7 +265,7 @@ func (k *worker) input(w *world) {
 		}
 	}
 	if len(entries) > 0 && len(w.objects) > 0 && k.err == nil {
-		k.run(entries, control.Subject{})
+		k.run(alone(entries), control.Subject{})
 	}
 }
 
@@ -241,6 +285,7 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		f.Location = finding.Location{File: s.Object.Origin.File, Line: pos.Line, Column: pos.Column}
 	case s.Namespace != "":
 		f.Subject = finding.Subject{APIVersion: "v1", Kind: "Namespace", Name: s.Namespace}
+		f.Location = namedAt(k.witness)
 	default:
 		f.Subject = finding.Subject{Kind: "Input", Name: "input"}
 	}
@@ -252,8 +297,21 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 	if s.Object != nil {
 		namespace = s.Object.InNamespace()
 	}
-	f.ID = finding.ID(c.ID, f.Subject.Cluster, group, f.Subject.Kind, namespace, f.Subject.Name, f.Subject.Container, o.Path())
+	f.ID = finding.ID(c.Identity(), f.Subject.Cluster, group, f.Subject.Kind, namespace, f.Subject.Name, f.Subject.Container, o.Path())
 	k.findings = append(k.findings, f)
+}
+
+// namedAt returns where an object names its namespace, or, when it leaves that
+// open, its metadata.
+func namedAt(o *fact.Object) finding.Location {
+	if o == nil {
+		return finding.Location{}
+	}
+	at := o.Root.Get(keyMetadata)
+	if ns := at.Get(fact.K("namespace")); ns.Present() {
+		at = ns
+	}
+	return finding.Location{File: o.Origin.File, Line: at.Pos().Line, Column: at.Pos().Column}
 }
 
 // Assessment is what an engine found, before waivers and roll-ups.

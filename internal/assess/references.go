@@ -40,7 +40,7 @@ func refersTo(o *fact.Object, add func(fact.Ref)) {
 		add(fact.Ref{Group: group, Kind: target.Get(fact.K("kind")).Str(), Namespace: ns, Name: target.Get(fact.K("name")).Str()})
 	case "networking.k8s.io/Ingress":
 		ingressServices(spec, func(name string) { add(fact.Ref{Kind: "Service", Namespace: ns, Name: name}) })
-	case "gateway.networking.k8s.io/HTTPRoute", "gateway.networking.k8s.io/GRPCRoute", "gateway.networking.k8s.io/TCPRoute", "gateway.networking.k8s.io/TLSRoute":
+	case "gateway.networking.k8s.io/HTTPRoute", "gateway.networking.k8s.io/GRPCRoute", "gateway.networking.k8s.io/TCPRoute", "gateway.networking.k8s.io/TLSRoute", "gateway.networking.k8s.io/UDPRoute":
 		routeServices(spec, ns, add)
 	case "rbac.authorization.k8s.io/RoleBinding", "rbac.authorization.k8s.io/ClusterRoleBinding":
 		bindingReferences(o, ns, add)

@@ -13,13 +13,14 @@ import (
 type world struct {
 	objects []*fact.Object
 
-	byKind     func() map[string][]*fact.Object
+	byKind     func() map[[2]string][]*fact.Object // kind, namespace or "*"
 	byName     func() map[fact.Ref]*fact.Object
 	byRoot     func() map[fact.Value]*fact.Object
 	workloads  func() map[string][]*workload
 	selectors  func() map[[2]string]*selectorIndex // kind, namespace
 	references func() map[reference][]*fact.Object
 	labelled   func() map[labelled][]*workload
+	firsts     func() map[string]*fact.Object // of each namespace
 	rbac       func() *rbac.Index
 }
 
@@ -39,16 +40,18 @@ func newWorld(s *fact.Snapshot) *world {
 	w.selectors = sync.OnceValue(w.indexSelectors)
 	w.references = sync.OnceValue(w.indexReferences)
 	w.labelled = sync.OnceValue(w.indexLabels)
+	w.firsts = sync.OnceValue(w.indexFirsts)
 	w.rbac = sync.OnceValue(func() *rbac.Index { return rbac.New(w.objects) })
 	return w
 }
 
-func (w *world) indexKinds() map[string][]*fact.Object {
-	out := map[string][]*fact.Object{}
+func (w *world) indexKinds() map[[2]string][]*fact.Object {
+	out := map[[2]string][]*fact.Object{}
 	for _, o := range w.objects {
 		kind := o.GroupKind()
-		out[kind] = append(out[kind], o)
-		out[kind+"\x00"+o.InNamespace()] = append(out[kind+"\x00"+o.InNamespace()], o)
+		for _, key := range [...][2]string{{kind, "*"}, {kind, o.InNamespace()}} {
+			out[key] = append(out[key], o)
+		}
 	}
 	return out
 }
@@ -84,10 +87,7 @@ func (w *world) indexWorkloads() map[string][]*workload {
 
 // Objects returns the objects of a kind, in one namespace or ("*") in all.
 func (w *world) Objects(kind, namespace string) []*fact.Object {
-	if namespace == "*" {
-		return w.byKind()[kind]
-	}
-	return w.byKind()[kind+"\x00"+namespace]
+	return w.byKind()[[2]string{kind, namespace}]
 }
 
 // Find returns one object, or nil.
@@ -161,5 +161,24 @@ func (w *world) namespaceNames() []string {
 		out = append(out, name)
 	}
 	slices.Sort(out)
+	return out
+}
+
+// witness returns the object by which a namespace is known to the input: the
+// first that carries pods in it, else the first in it.
+func (w *world) witness(namespace string) *fact.Object {
+	if list := w.workloads()[namespace]; len(list) > 0 {
+		return list[0].object
+	}
+	return w.firsts()[namespace]
+}
+
+func (w *world) indexFirsts() map[string]*fact.Object {
+	out := map[string]*fact.Object{}
+	for _, o := range w.objects {
+		if ns := o.InNamespace(); out[ns] == nil {
+			out[ns] = o
+		}
+	}
 	return out
 }

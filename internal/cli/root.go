@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes.
@@ -32,6 +34,11 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 func (e *exitError) Unwrap() error { return e.err }
+
+// in puts a place before the message.
+func (e *exitError) in(place string) error {
+	return &exitError{e.code, fmt.Errorf("%s%w", place, e.err)}
+}
 
 func failed(err error) error { return &exitError{exitFailed, err} }
 func usage(format string, args ...any) error {
@@ -59,15 +66,68 @@ func Main(args []string, s Streams) int {
 
 func newRoot(s Streams) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "merlon",
-		Short:         "Finds and mends what is wrong with the security of Kubernetes",
+		Use:   "merlon",
+		Short: "Finds and mends what is wrong with the security of Kubernetes",
+		Long: `Finds what is wrong with the security of Kubernetes, says why it matters and
+how to mend it. Reads what you name and nothing else; needs no network.`,
+		Example: `  merlon scan deploy/
+  helm template shop ./chart | merlon scan -
+  merlon explain workload/privileged-container`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: subcommand, RunE: help,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	root.AddCommand(newScan(s), newControls(s), newVersion(s))
+	root.SetFlagErrorFunc(badFlag)
+	root.AddCommand(newScan(s), newExplain(s), newControls(s), newFrameworks(s), newDoctor(s), newVersion(s), newCompletion(s), newDocs(s))
+	root.SetHelpCommand(newHelp())
 	return root
+}
+
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Explains a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return subcommand(c, rest)
+			}
+			return c.Help()
+		},
+	}
+}
+
+// help is what a command does that only has others below it.
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// subcommand refuses what is no command, with the names most like it.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var known []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden {
+			known = append(known, c.Name())
+		}
+	}
+	return unknown("command", args[0], known, cmd.CommandPath()+" --help")
+}
+
+// badFlag explains a flag that cannot be read, with the names most like it.
+func badFlag(cmd *cobra.Command, err error) error {
+	name, isUnknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !isUnknown {
+		return usage("%v; see %s --help", err, cmd.CommandPath())
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	hint := "see " + cmd.CommandPath() + " --help"
+	if near := nearest(name, known); len(near) > 0 {
+		hint = "did you mean --" + near[0] + "? See " + cmd.CommandPath() + " --help"
+	}
+	return usage("%s has no flag --%s: %s", cmd.CommandPath(), name, hint)
 }

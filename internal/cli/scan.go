@@ -1,60 +1,450 @@
 package cli
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
-	"github.com/merlon-security/merlon/frameworks"
 	"github.com/merlon-security/merlon/internal/assess"
+	"github.com/merlon-security/merlon/internal/builtin"
+	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/finding"
 	"github.com/merlon-security/merlon/internal/framework"
-	"github.com/merlon-security/merlon/internal/source/manifest"
+	"github.com/merlon-security/merlon/internal/source"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
+const scanExamples = `  # what is wrong with what we deploy
+  merlon scan deploy/
+
+  # the output of another tool
+  helm template shop ./chart | merlon scan -
+
+  # against one standard, as a file for code scanning and a table to read
+  merlon scan deploy/ --framework nsa -o table -o sarif=merlon.sarif
+
+  # only what is new since the last release, failing from medium on
+  merlon scan deploy/ --baseline last.json --fail-on medium`
+
+// scanFlags are the flags of scan; each can also be set in merlon.yaml, under
+// scan, and in the environment.
+type scanFlags struct {
+	outputs       []string
+	frameworks    []string
+	frameworkDirs []string
+	controls      []string
+	controlDirs   []string
+	severity      string
+	failOn        string
+	all           bool
+	waivers       []string
+	baseline      string
+	kubernetes    string
+	exclude       []string
+	config        string
+	trustTree     bool
+	noInline      bool
+}
+
 func newScan(s Streams) *cobra.Command {
-	var all bool
+	f := &scanFlags{}
 	cmd := &cobra.Command{
 		Use:   "scan PATH...",
-		Short: "Scans manifests",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, paths []string) error {
-			list, errs := loadControls(nil)
-			if len(errs) > 0 {
-				return failed(errs[0])
-			}
-			var run, left []*control.Control
-			for _, c := range list {
-				if c.Hygiene() && !all {
-					left = append(left, c)
-				} else {
-					run = append(run, c)
-				}
-			}
-			src := &manifest.Source{Paths: paths, Stdin: s.In}
-			var changes []fact.Change
-			if err := src.Collect(cmd.Context(), func(c fact.Change) error { changes = append(changes, c); return nil }); err != nil {
-				return failed(err)
-			}
-			a, err := assess.New(control.NewLibrary(), run, assess.Options{Minor: assess.NewestMinor()}).Assess((&fact.Snapshot{}).Apply(changes...))
-			if err != nil {
-				return failed(err)
-			}
-			fws, err := framework.Load(frameworks.FS)
-			if err != nil {
-				return failed(err)
-			}
-			r := a.Report(fws, left)
-			r.Summary.Files = src.Files()
-			enc := json.NewEncoder(s.Out)
-			enc.SetIndent("", "  ")
-			if err := enc.Encode(r); err != nil {
-				return failed(fmt.Errorf("write report: %w", err))
+		Short: "Says what is wrong with Kubernetes manifests, why it matters, and where",
+		Long: `Reads Kubernetes objects from files and folders (YAML, JSON, "-" for standard
+input), holds them against Merlon's controls and reports what is wrong.
+
+What cannot be read is a gap, told in the report; the rest is still scanned.
+
+Exit codes: 0 clean, 1 findings at or above --fail-on, 2 wrong usage, 3 Merlon
+could not do it, or could not read all of it.`,
+		Example: scanExamples,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("scan needs a PATH: a file, a folder, or - for standard input")
 			}
 			return nil
 		},
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			settled, err := settle(cmd.Flags(), f, paths)
+			if err != nil {
+				return err
+			}
+			return (&scan{Streams: s, flags: f, paths: paths, params: settled.params, notices: settled.notices}).run(cmd.Context())
+		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "also the controls of good order (hygiene)")
+	f.register(cmd.Flags())
 	return cmd
+}
+
+// register declares the flags.
+func (f *scanFlags) register(fl *pflag.FlagSet) {
+	fl.StringArrayVarP(&f.outputs, "output", "o", []string{"table"}, "write a report as `FORMAT`, or FORMAT=FILE: "+sinkNames()+" (repeatable)")
+	fl.StringArrayVar(&f.frameworks, "framework", nil, "only what the standard `NAME` asks for; see merlon frameworks list (repeatable)")
+	fl.StringArrayVar(&f.frameworkDirs, "frameworks", nil, "`DIR` with your own frameworks (repeatable)")
+	fl.StringArrayVar(&f.controls, "control", nil, "only the control or family `ID` (repeatable)")
+	fl.StringArrayVar(&f.controlDirs, "controls", nil, "`DIR` with your own controls (repeatable)")
+	fl.StringVar(&f.severity, "severity", "low", "report findings from this `SEVERITY` on: low, medium, high, critical")
+	fl.StringVar(&f.failOn, "fail-on", "high", "exit with 1 for findings from this `SEVERITY` on: low, medium, high, critical, none")
+	fl.BoolVar(&f.all, "all", false, "also the controls of good order: probes, resources, labels … (family hygiene)")
+	fl.StringArrayVar(&f.waivers, "waivers", nil, "`FILE` of waivers (repeatable)")
+	fl.StringVar(&f.baseline, "baseline", "", "JSON report `FILE` of an earlier scan: what it has is known, not open")
+	fl.StringVar(&f.kubernetes, "k8s-version", fmt.Sprintf("1.%d", assess.NewestMinor()), "Kubernetes `VERSION` to judge for")
+	fl.StringArrayVar(&f.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
+	fl.StringVar(&f.config, "config", "", "configuration `FILE` (default: merlon.yaml of the working folder, unless it lies in what is scanned)")
+	fl.BoolVar(&f.trustTree, "trust-tree", false, "apply merlon.yaml also when it lies in what is scanned")
+	fl.BoolVar(&f.noInline, "no-inline-waivers", false, "ignore waivers written in manifests, as comments or annotations")
+}
+
+// scan is one run of the command.
+type scan struct {
+	Streams
+	flags   *scanFlags
+	paths   []string
+	params  map[string]map[string]any
+	notices []string
+}
+
+// chosen is what a scan judges with.
+type chosen struct {
+	run, left  []*control.Control
+	frameworks []*framework.Framework
+	severity   finding.Severity
+	failOn     finding.Severity
+	minor      int
+	aliases    map[string]string // ids of controls by their former ids
+	waivers    []finding.Waiver
+	baseline   *finding.Report
+}
+
+func (s *scan) run(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	tuneMemory(0)
+	c, err := s.choose()
+	if err != nil {
+		return err
+	}
+	outs, err := s.open()
+	if err != nil {
+		return err
+	}
+	snapshot, files, err := s.collect(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	engine := assess.New(control.NewLibrary(), c.run, assess.Options{Minor: c.minor, Params: s.params})
+	a, err := engine.Assess(snapshot)
+	if err != nil {
+		return failed(err)
+	}
+	r := a.Report(c.frameworks, c.left)
+	r.Merlon, r.Target, r.Summary.Files = version, s.paths, files
+	s.finish(r, c, snapshot)
+	if err := publish(ctx, r, outs); err != nil {
+		return failed(err)
+	}
+	return verdictOf(r, c.failOn)
+}
+
+// finish applies what the user decided about findings. Waivers come before the
+// severity asked for, so that none looks unused because its finding is not shown.
+func (s *scan) finish(r *finding.Report, c *chosen, snapshot *fact.Snapshot) {
+	r.Notices = append(r.Notices, s.notices...)
+	waivers := c.waivers
+	if !s.flags.noInline {
+		inline, notices := inlineWaivers(snapshot)
+		waivers = append(slices.Clone(waivers), inline...)
+		r.Notices = append(r.Notices, notices...)
+	}
+	waivers, notices := c.concerned(waivers)
+	r.Notices = append(r.Notices, notices...)
+	r.Waive(waivers, time.Now().UTC().Format(time.DateOnly))
+	r.Findings = slices.DeleteFunc(r.Findings, func(f finding.Finding) bool { return f.Severity < c.severity })
+	if c.baseline != nil {
+		r.Known(c.baseline)
+	}
+	r.Summarise()
+}
+
+// concerned returns the waivers that this scan can use, by the present ids of
+// their controls. One whose control is left out of the scan waits for another
+// scan; one whose control is unknown is told.
+func (c *chosen) concerned(waivers []finding.Waiver) (out []finding.Waiver, notices []string) {
+	for _, w := range waivers {
+		if now, ok := c.aliases[w.Control]; ok {
+			w.Control = now
+		}
+		named := func(list []*control.Control) bool {
+			return slices.ContainsFunc(list, func(x *control.Control) bool { return w.Names(x.ID) })
+		}
+		switch {
+		case w.Control == "" && len(c.left) == 0, w.Control != "" && named(c.run):
+			out = append(out, w)
+		case w.Control == "":
+			w.Quiet = true
+			out = append(out, w)
+		case !named(c.left):
+			notices = append(notices, fmt.Sprintf("%s:%d: waiver: no control is named %s", w.Source, w.Line, nameOf(w.Control)))
+		}
+	}
+	return out, notices
+}
+
+// nameOf shows what stands in the place of a control's id, if it may be one:
+// whatever else it is comes from a manifest, and may be secret.
+func nameOf(id string) string {
+	if family, name, ok := strings.Cut(id, "/"); ok && strings.Trim(family+name, "abcdefghijklmnopqrstuvwxyz0123456789-*?") == "" {
+		return id
+	}
+	return fmt.Sprintf("so: %d characters, which are no id", len(id))
+}
+
+// verdictOf turns a report into an exit code.
+func verdictOf(r *finding.Report, failOn finding.Severity) error {
+	if failOn != finding.None && r.Worst() >= failOn {
+		return &exitError{code: exitFindings}
+	}
+	for _, g := range r.Gaps {
+		if !harmless(g.Kind) {
+			return &exitError{code: exitFailed}
+		}
+	}
+	return nil
+}
+
+// harmless reports whether a gap leaves nothing unread: the object was judged,
+// though not all of it is what its author meant.
+func harmless(kind string) bool {
+	switch kind {
+	case "duplicate-key", "unknown-field", "wrong-type", "not-rendered":
+		return true
+	}
+	return false
+}
+
+func (s *scan) collect(ctx context.Context) (*fact.Snapshot, int, error) {
+	kind, _ := config.Find(builtin.Sources(), "manifest")
+	src, err := kind.New(func(v any) error {
+		*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	progress := newProgress(s.Err)
+	defer progress.stop()
+	var changes []fact.Change
+	held := 0
+	err = src.Collect(ctx, func(c fact.Change) error {
+		changes = append(changes, c)
+		if c.Op == fact.Upsert {
+			before := held
+			held += c.Object.Bytes()
+			if before < manyBytes && held >= manyBytes {
+				tuneMemory(held)
+			}
+		}
+		progress.objects(len(changes))
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	files := 0
+	if c, ok := src.(source.Counter); ok {
+		files = c.Files()
+	}
+	return (&fact.Snapshot{}).Apply(changes...), files, nil
+}
+
+// manyBytes is how much of objects a scan holds before it is a large one.
+const manyBytes = 150 << 20
+
+// tuneMemory lets a scan of usual size spend memory instead of time on the
+// garbage collector, up to a limit that it stays under; a large one, which could
+// not stay under it, collects at Go's usual pace. A user's GOGC stands.
+func tuneMemory(held int) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	if held < manyBytes {
+		debug.SetGCPercent(400)
+		debug.SetMemoryLimit(480 << 20)
+		return
+	}
+	debug.SetGCPercent(100)
+	debug.SetMemoryLimit(math.MaxInt64)
+}
+
+// choose reads everything that the flags name.
+func (s *scan) choose() (*chosen, error) {
+	c := &chosen{}
+	f := s.flags
+	var err error
+	if c.severity, err = finding.ParseSeverity(f.severity); err != nil {
+		return nil, usage("--severity: %v", err)
+	}
+	if c.failOn, err = finding.ParseSeverity(f.failOn); err != nil {
+		return nil, usage("--fail-on: %v", err)
+	}
+	if c.minor, err = minorOf(f.kubernetes); err != nil {
+		return nil, err
+	}
+	all, errs := loadHeads(f.controlDirs)
+	if len(errs) > 0 {
+		return nil, failed(errors.Join(errs...))
+	}
+	if c.frameworks, err = loadFrameworks(f.frameworkDirs); err != nil {
+		return nil, failed(err)
+	}
+	if err := s.narrow(c, all); err != nil {
+		return nil, err
+	}
+	for _, name := range f.waivers {
+		w, err := readWaivers(name)
+		if err != nil {
+			return nil, failed(err)
+		}
+		c.waivers = append(c.waivers, w...)
+	}
+	if f.baseline != "" {
+		if c.baseline, err = readReport("baseline", f.baseline); err != nil {
+			return nil, failed(err)
+		}
+	}
+	return c, nil
+}
+
+// narrow splits controls into those that run and those left out by choice.
+func (s *scan) narrow(c *chosen, all []*control.Control) error {
+	f := s.flags
+	c.aliases = aliasesOf(all)
+	if err := s.settings(c, all); err != nil {
+		return err
+	}
+	picked, err := pick(all, f.controls)
+	if err != nil {
+		return err.(*exitError).in("--control: ")
+	}
+	if len(f.frameworks) > 0 {
+		var kept []*framework.Framework
+		for _, name := range f.frameworks {
+			i := slices.IndexFunc(c.frameworks, func(x *framework.Framework) bool { return x.Name == name })
+			if i < 0 {
+				var known []string
+				for _, x := range c.frameworks {
+					known = append(known, x.Name)
+				}
+				return unknown("framework", name, known, "merlon frameworks list").(*exitError).in("--framework: ")
+			}
+			if !slices.Contains(kept, c.frameworks[i]) {
+				kept = append(kept, c.frameworks[i])
+			}
+		}
+		c.frameworks = kept
+	}
+	for _, x := range all {
+		if f.wanted(x, picked, c.frameworks) {
+			c.run = append(c.run, x)
+		} else {
+			c.left = append(c.left, x)
+		}
+	}
+	return nil
+}
+
+// settings brings the settings of single controls to their present ids.
+func (s *scan) settings(c *chosen, all []*control.Control) error {
+	params := map[string]map[string]any{}
+	for _, id := range slices.Sorted(maps.Keys(s.params)) {
+		now := id
+		if renamed, ok := c.aliases[id]; ok {
+			now = renamed
+		}
+		i := slices.IndexFunc(all, func(x *control.Control) bool { return x.ID == now })
+		if i < 0 {
+			return unknown("control", id, idsOf(all), "merlon controls list --all").(*exitError).in(configName + ": controls: ")
+		}
+		full, err := whole(all[i])
+		if err != nil {
+			return err
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.params[id])) {
+			if _, ok := full.Params[name]; !ok {
+				return unknown("setting", name, slices.Sorted(maps.Keys(full.Params)), "merlon explain "+now).(*exitError).in(configName + ": controls: " + id + ": ")
+			}
+		}
+		params[now] = s.params[id]
+	}
+	s.params = params
+	return nil
+}
+
+func (f *scanFlags) wanted(x *control.Control, picked []*control.Control, frameworks []*framework.Framework) bool {
+	if len(f.controls) > 0 {
+		return slices.Contains(picked, x)
+	}
+	if len(f.frameworks) > 0 {
+		return slices.ContainsFunc(frameworks, func(fw *framework.Framework) bool { return fw.AnsweredBy(x.ID, x.Frameworks()) })
+	}
+	return f.all || !x.Hygiene()
+}
+
+func minorOf(v string) (int, error) {
+	major, minor, ok := strings.Cut(strings.TrimPrefix(v, "v"), ".")
+	minor, _, _ = strings.Cut(minor, ".")
+	n, err := strconv.Atoi(minor)
+	if !ok || err != nil || major != "1" || n < 0 {
+		return 0, usage("--k8s-version: %q is not a version such as 1.%d", v, assess.NewestMinor())
+	}
+	if n > assess.NewestMinor() {
+		return 0, usage("--k8s-version: 1.%d is newer than 1.%d, the newest that this Merlon knows", n, assess.NewestMinor())
+	}
+	return n, nil
+}
+
+// under reports whether a file lies in one of the scanned paths, by its own
+// place or, where it is a link, by that of its target.
+func under(file string, paths []string) bool {
+	dir, base := filepath.Split(file)
+	places := []string{filepath.Join(resolved(dir), base), resolved(file)}
+	for _, p := range paths {
+		if p == "-" {
+			continue
+		}
+		root := resolved(p)
+		for _, place := range places {
+			if rel, err := filepath.Rel(root, place); err != nil || filepath.IsLocal(rel) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// resolved is the absolute path of a file with every link followed, as far as it
+// exists.
+func resolved(name string) string {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return name
+	}
+	if target, err := filepath.EvalSymlinks(abs); err == nil {
+		return target
+	}
+	return abs
 }

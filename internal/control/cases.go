@@ -27,6 +27,7 @@ type Case struct {
 	Objects []fact.Value
 
 	snippet *yaml.Node
+	written []yaml.Node // the objects, where they were written in full
 }
 
 // caseSource keeps the cases' text until somebody asks.
@@ -111,6 +112,9 @@ func readCase(n *yaml.Node) (Case, error) {
 	case !f.Container.IsZero():
 		c.Short, c.snippet = "container", &f.Container
 		nodes = []yaml.Node{*wrap("Pod", withContainer(&f.Container, "container", false))}
+	}
+	if c.Short == "" {
+		c.written = nodes
 	}
 	if len(nodes) == 0 {
 		return c, errors.New("has no object, objects, pod or container")

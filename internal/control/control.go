@@ -70,14 +70,25 @@ type Control struct {
 	At        []string           `yaml:"at"`
 	Redact    bool               `yaml:"redact"`
 
-	severity finding.Severity
-	cases    caseSource
+	severity   finding.Severity
+	frameworks map[string][]string
+	rest       func() (*Control, error) // nil when all is read
+	cases      caseSource
 }
 
 // Family returns the part of the id before the slash.
 func (c *Control) Family() string {
 	family, _, _ := strings.Cut(c.ID, "/")
 	return family
+}
+
+// Identity returns the id by which findings are known: the first that the
+// control ever had, so that renaming it leaves baselines and waivers valid.
+func (c *Control) Identity() string {
+	if len(c.Aliases) > 0 {
+		return c.Aliases[0]
+	}
+	return c.ID
 }
 
 // Level returns the severity.
@@ -87,14 +98,6 @@ func (c *Control) Level() finding.Severity { return c.severity }
 // security: off unless asked for.
 func (c *Control) Hygiene() bool { return c.Family() == "hygiene" }
 
-// Frameworks returns the items that the control answers, by framework.
-func (c *Control) Frameworks() map[string][]string {
-	if len(c.Maps) == 0 {
-		return nil
-	}
-	out := make(map[string][]string, len(c.Maps))
-	for name, m := range c.Maps {
-		out[name] = m.Items
-	}
-	return out
-}
+// Frameworks returns the items that the control answers, by framework. The
+// caller does not change the map.
+func (c *Control) Frameworks() map[string][]string { return c.frameworks }

@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/merlon-security/merlon/internal/control/expr"
 	"github.com/merlon-security/merlon/internal/fact"
@@ -15,6 +16,9 @@ type Component interface {
 	Name() string
 	Flag(name string) string
 	FlagSet(name string) bool
+	// Word is the word of the command line that gives the flag, or the list
+	// that misses it.
+	Word(name string) fact.Value
 }
 
 // Subject is what a control judges: an object, and the part of it in question.
@@ -69,14 +73,18 @@ func below(path, missing string) string {
 // Compiled is a control ready to judge: immutable and safe for concurrent use.
 type Compiled struct {
 	*Control
-	env           *expr.Env
-	when, items   *expr.Program
-	require       *expr.Program
-	message       []hole
-	at            []*expr.Program
-	params        expr.Value
-	hasParams     bool
-	usesNamespace bool
+	env         *expr.Env
+	when, items *expr.Program
+	require     *expr.Program
+	texts       func() (*texts, error)
+	params      expr.Value
+	hasParams   bool
+}
+
+// texts is what only a failing subject needs.
+type texts struct {
+	message []hole
+	at      []*expr.Program
 }
 
 // hole is a stretch of a message: text, or an expression to put in its place.
@@ -88,6 +96,10 @@ type hole struct {
 // Compile makes a control ready. params replace the control's own settings of
 // the same names. An expression that is wrong is an error that names it.
 func (c *Control) Compile(lib *Library, params map[string]any) (*Compiled, error) {
+	c, err := c.Complete()
+	if err != nil {
+		return nil, err
+	}
 	out := &Compiled{Control: c, env: lib.env, params: settings(c.Params, params), hasParams: len(c.Params) > 0}
 	fail := func(key string, err error) (*Compiled, error) {
 		return nil, fmt.Errorf("%s: %s: %w", c.File, key, err)
@@ -97,11 +109,11 @@ func (c *Control) Compile(lib *Library, params map[string]any) (*Compiled, error
 			return fail("params", fmt.Errorf("control %s has no setting %q", c.ID, name))
 		}
 	}
-	var err error
 	for _, v := range c.Variables {
 		if out.env, err = out.env.With(v.Name, v.Expression); err != nil {
 			return fail("variables", err)
 		}
+		out.env = fixed(out.env, out.params)
 	}
 	for _, part := range []struct {
 		key, source string
@@ -114,22 +126,59 @@ func (c *Control) Compile(lib *Library, params map[string]any) (*Compiled, error
 			return fail(part.key, err)
 		}
 	}
-	if out.message, err = holes(out.env, c.Message); err != nil {
-		return fail("message", err)
-	}
-	for _, source := range c.At {
-		p, err := out.env.Compile(source)
-		if err != nil {
-			return fail("at", err)
+	out.texts = sync.OnceValues(func() (*texts, error) { return c.texts(out.env) })
+	if !c.BuiltIn {
+		if _, err := out.texts(); err != nil {
+			return nil, err
 		}
-		out.at = append(out.at, p)
 	}
 	return out, nil
+}
+
+// fixed computes the variable declared last once and for all when it reads
+// nothing but settings: a pattern made of a list of names, for one.
+func fixed(env *expr.Env, params expr.Value) *expr.Env {
+	p := env.Last()
+	for _, path := range p.Footprint() {
+		if path.Var != "params" {
+			return env
+		}
+	}
+	if p.Whole || !p.Native {
+		return env
+	}
+	f := env.NewFrame()
+	f.Begin(env)
+	f.Set("params", params)
+	v := p.Eval(f)
+	if v.Err() != nil {
+		return env
+	}
+	return env.Fixed(v)
+}
+
+func (c *Control) texts(env *expr.Env) (*texts, error) {
+	t := &texts{}
+	var err error
+	if t.message, err = holes(env, c.Message); err != nil {
+		return nil, fmt.Errorf("%s: message: %w", c.File, err)
+	}
+	for _, source := range c.At {
+		p, err := env.Compile(source)
+		if err != nil {
+			return nil, fmt.Errorf("%s: at: %w", c.File, err)
+		}
+		t.at = append(t.at, p)
+	}
+	return t, nil
 }
 
 // Check runs cel-go's type checker over every expression, as the API server
 // would.
 func (c *Compiled) Check() error {
+	if _, err := c.texts(); err != nil {
+		return err
+	}
 	for _, p := range []*expr.Program{c.when, c.items, c.require} {
 		if p == nil {
 			continue
@@ -150,6 +199,22 @@ func (c *Compiled) Whole() bool {
 		}
 	}
 	return c.Scope.Each == EachNamespace || c.Scope.Each == EachInput
+}
+
+// Footprint returns everything that the verdict can rest on, as paths of
+// variables; false when the control sees more than its subject. Two subjects
+// that are equal there get the same verdict.
+func (c *Compiled) Footprint() ([]expr.Path, bool) {
+	var out []expr.Path
+	if c.Whole() {
+		return nil, false
+	}
+	for _, p := range []*expr.Program{c.when, c.items, c.require} {
+		if p != nil {
+			out = append(out, p.Footprint()...)
+		}
+	}
+	return out, true
 }
 
 func settings(own, given map[string]any) expr.Value {
@@ -212,13 +277,28 @@ type Judge struct {
 	frame   *expr.Frame
 	subject *Subject
 	control *Compiled
-	minor   int
+	// kubernetes is the version judged for, as expressions read it.
+	kubernetes expr.Value
+	// Values made for the last object and pod, which several subjects share.
+	requestOf *fact.Object
+	request   expr.Value
+	podOf     *fact.PodTemplate
+	pod       expr.Value
+
+	imageOf    string
+	imageParts expr.Value
+
+	listOf any // identity of the pod whose containers list holds
+	list   expr.Value
+
+	selectingOf *fact.Object
+	selected    map[string]expr.Value // by kind
 }
 
 // NewJudge returns a judge for a Kubernetes minor version. world answers the
 // functions that see the whole input; nil where there is none.
 func NewJudge(lib *Library, world World, minor int) *Judge {
-	j := &Judge{lib: lib, frame: lib.env.NewFrame(), minor: minor}
+	j := &Judge{lib: lib, frame: lib.env.NewFrame(), kubernetes: expr.FromGo(map[string]any{"major": 1, "minor": minor})}
 	j.frame.World = &view{world: world, judge: j}
 	j.frame.Lazy = j.variable
 	return j
@@ -243,7 +323,10 @@ func (j *Judge) variable(name string) expr.Value {
 		}
 	case "pod":
 		if s.Pod != nil {
-			return podValue(s.Pod)
+			if j.podOf != s.Pod {
+				j.podOf, j.pod = s.Pod, podValue(s.Pod)
+			}
+			return j.pod
 		}
 	case "container":
 		if s.Container != nil {
@@ -258,9 +341,12 @@ func (j *Judge) variable(name string) expr.Value {
 	case "params":
 		return j.control.params
 	case "kubernetes":
-		return expr.FromGo(map[string]any{"major": 1, "minor": j.minor})
+		return j.kubernetes
 	case "request":
-		return requestValue(s)
+		if s.Object == nil || j.requestOf != s.Object {
+			j.requestOf, j.request = s.Object, requestValue(s)
+		}
+		return j.request
 	case "namespaceObject":
 		return j.namespaceObject()
 	}
@@ -279,9 +365,10 @@ func requestValue(s *Subject) expr.Value {
 	if s.Object == nil {
 		return expr.FromGo(map[string]any{"namespace": s.Namespace, "name": s.Namespace, "operation": "CREATE"})
 	}
-	return expr.FromGo(map[string]any{
-		"namespace": s.Object.InNamespace(), "name": s.Object.Name, "operation": "CREATE",
-		"kind": map[string]any{"group": s.Object.Group, "version": s.Object.Version, "kind": s.Object.Kind},
+	o := s.Object
+	kind := expr.MapOf([]string{"group", "version", "kind"}, []expr.Value{expr.StringOf(o.Group), expr.StringOf(o.Version), expr.StringOf(o.Kind)})
+	return expr.MapOf([]string{"namespace", "name", "operation", "kind"}, []expr.Value{
+		expr.StringOf(o.InNamespace()), expr.StringOf(o.Name), expr.StringOf("CREATE"), kind,
 	})
 }
 
@@ -356,6 +443,9 @@ func (j *Judge) one(item expr.Value, emit func(Outcome)) finding.Verdict {
 // unknown is the outcome of an expression that could not be evaluated.
 func (j *Judge) unknown(key string, v expr.Value) Outcome {
 	why := "is not a boolean"
+	if key == "items" {
+		why = "is not a list"
+	}
 	if err := v.Err(); err != nil {
 		why = j.lib.secrets.clean(err.Error())
 	}
@@ -370,15 +460,19 @@ func (j *Judge) failed(item expr.Value) Outcome {
 	j.frame.Trace = trace
 	j.control.require.Eval(j.frame)
 	j.frame.Trace = nil
-	o := Outcome{Verdict: finding.Fail, Message: j.text()}
-	o.At, o.Missing = j.place(trace, item)
+	t, err := j.control.texts()
+	if err != nil {
+		return Outcome{Verdict: finding.Fail, Message: err.Error(), At: j.subject.part()}
+	}
+	o := Outcome{Verdict: finding.Fail, Message: j.text(t.message)}
+	o.At, o.Missing = j.place(t.at, trace, item)
 	o.Evidence = j.evidence(trace, &o)
 	return o
 }
 
-func (j *Judge) text() string {
+func (j *Judge) text(message []hole) string {
 	var b strings.Builder
-	for _, h := range j.control.message {
+	for _, h := range message {
 		if h.expr == nil {
 			b.WriteString(h.text)
 			continue

@@ -58,6 +58,12 @@ func NewLibrary() *Library {
 	return lib
 }
 
+// Interpreted returns the library with cel-go running every expression: slow, and
+// what tests hold the native code against.
+func (lib *Library) Interpreted() *Library {
+	return &Library{secrets: lib.secrets, env: lib.env.Interpreted()}
+}
+
 // bad is the error of a function that was given something it cannot take.
 func bad(name string) expr.Value { return expr.Errorf("no such overload: %s", name) }
 
@@ -77,12 +83,12 @@ func textFunction(name string, n int, f func(s []string) expr.Value) expr.Func {
 
 func (lib *Library) textFunctions() []expr.Func {
 	return []expr.Func{
-		textFunction("image", 1, func(s []string) expr.Value {
-			i := ParseImage(s[0])
-			return expr.MapOf([]string{"registry", "repository", "name", "tag", "digest"}, []expr.Value{
-				expr.StringOf(i.Registry), expr.StringOf(i.Repository), expr.StringOf(i.Name), expr.StringOf(i.Tag), expr.StringOf(i.Digest),
-			})
-		}),
+		{Name: "image", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+			if args[0].Kind() != expr.String {
+				return bad("image")
+			}
+			return f.World.(*view).judge.image(args[0].Str())
+		}},
 		textFunction("secretKind", 2, func(s []string) expr.Value {
 			m, _ := lib.secrets.detector.Named(s[0], s[1])
 			return expr.StringOf(m.Kind)
@@ -94,32 +100,28 @@ func (lib *Library) textFunctions() []expr.Func {
 			}
 			return expr.FromGo(kinds)
 		}),
+		{Name: "secretKeys", Min: 1, Max: 1, Call: lib.secretKeys},
 		textFunction("saysSecret", 1, func(s []string) expr.Value { return expr.BoolOf(secrets.SaysSecret(s[0])) }),
 		{Name: "secretsInCommand", Min: 1, Max: 1, Call: lib.secretsInCommand},
 		{Name: "unsortedKeys", Min: 1, Max: 1, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
 			return expr.FromGo(unsorted(args[0].Node(), nil))
 		}},
-		{Name: "flag", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+		{Name: "flag", Min: 1, Max: 1, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
 			if c := f.World.(*view).judge.subject.Component; c != nil {
+				f.Note(c.Word(args[0].Str()))
 				return expr.StringOf(c.Flag(args[0].Str()))
 			}
 			return bad("flag")
 		}},
-		{Name: "flagSet", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+		{Name: "flagSet", Min: 1, Max: 1, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
 			if c := f.World.(*view).judge.subject.Component; c != nil {
+				f.Note(c.Word(args[0].Str()))
 				return expr.BoolOf(c.FlagSet(args[0].Str()))
 			}
 			return bad("flagSet")
 		}},
-		{Name: "containers", Min: 1, Max: 1, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
-			spec, _ := args[0].Field("spec")
-			var out []expr.Value
-			for _, name := range []string{"initContainers", "containers", "ephemeralContainers"} {
-				if l, ok := spec.Field(name); ok {
-					out = append(out, l.Elems()...)
-				}
-			}
-			return expr.ListOf(out)
+		{Name: "containers", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+			return f.World.(*view).judge.containers(args[0])
 		}},
 	}
 }
@@ -139,6 +141,22 @@ func (lib *Library) secretsInCommand(_ *expr.Frame, args []expr.Value) expr.Valu
 		out = append(out, map[string]any{"index": m.Arg, "kind": m.Kind})
 	}
 	return expr.FromGo(out)
+}
+
+// secretKeys lists the keys of a map whose values look like secrets, as
+// secretKind sees them.
+func (lib *Library) secretKeys(_ *expr.Frame, args []expr.Value) expr.Value {
+	if args[0].Kind() != expr.Map {
+		return bad("secretKeys")
+	}
+	var out []expr.Value
+	args[0].Each(func(k, v expr.Value) bool {
+		if _, found := lib.secrets.detector.Named(k.Str(), v.Text()); found && v.Kind() != expr.Map && v.Kind() != expr.List {
+			out = append(out, k)
+		}
+		return true
+	})
+	return expr.ListOf(out)
 }
 
 // unsorted lists the paths of maps whose keys do not stand in order.
@@ -276,7 +294,13 @@ func worldFunctions() []expr.Func {
 			return expr.ListOf(out)
 		}),
 		objectFunction("selected", func(w World, o *fact.Object) expr.Value { return objectList(w.Selected(o)) }),
-		kindFunction("selecting", func(w World, kind string, o *fact.Object) []*fact.Object { return w.Selecting(kind, o) }),
+		{Name: "selecting", Min: 2, Max: 2, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+			w, o, err := arguments(f, "selecting", args[1])
+			if o == nil {
+				return err
+			}
+			return f.World.(*view).judge.selecting(w, args[0].Str(), o)
+		}},
 		kindFunction("referring", func(w World, kind string, o *fact.Object) []*fact.Object { return w.Referring(kind, o) }),
 		objectFunction("serviceAccountOf", func(w World, o *fact.Object) expr.Value { return optionalObject(w.ServiceAccount(o)) }),
 		objectFunction("roleOf", func(w World, o *fact.Object) expr.Value { return optionalObject(w.Role(o)) }),
@@ -289,6 +313,50 @@ func worldFunctions() []expr.Func {
 			return expr.ListOf(out)
 		}),
 	}
+}
+
+// selecting returns what selects the pods of an object. Many controls ask it of
+// the same object, so the answers for the last one are kept.
+func (j *Judge) selecting(w World, kind string, o *fact.Object) expr.Value {
+	if j.selectingOf != o || j.selected == nil {
+		j.selectingOf, j.selected = o, map[string]expr.Value{}
+	}
+	v, ok := j.selected[kind]
+	if !ok {
+		v = objectList(w.Selecting(kind, o))
+		j.selected[kind] = v
+	}
+	return v
+}
+
+// containers returns all containers of a pod. Many controls ask for those of the
+// same pod, so the last answer is kept.
+func (j *Judge) containers(pod expr.Value) expr.Value {
+	if j.listOf != nil && j.listOf == pod.Ref() {
+		return j.list
+	}
+	spec, _ := pod.Field("spec")
+	var out []expr.Value
+	for _, name := range [...]string{"initContainers", "containers", "ephemeralContainers"} {
+		if l, ok := spec.Field(name); ok {
+			out = append(out, l.Elems()...)
+		}
+	}
+	j.listOf, j.list = pod.Ref(), expr.ListOf(out)
+	return j.list
+}
+
+// image returns the parts of an image reference. Many controls ask for those of
+// the same container, so the last answer is kept.
+func (j *Judge) image(ref string) expr.Value {
+	if j.imageOf != ref || j.imageParts.Kind() == expr.Unset {
+		i := ParseImage(ref)
+		j.imageOf = ref
+		j.imageParts = expr.MapOf([]string{"registry", "repository", "name", "tag", "digest"}, []expr.Value{
+			expr.StringOf(i.Registry), expr.StringOf(i.Repository), expr.StringOf(i.Name), expr.StringOf(i.Tag), expr.StringOf(i.Digest),
+		})
+	}
+	return j.imageParts
 }
 
 // Image is the reference of an image with Docker's short forms made full.

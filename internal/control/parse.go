@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/merlon-security/merlon/internal/finding"
 	"go.yaml.in/yaml/v3"
@@ -29,7 +30,14 @@ func (s *Scope) UnmarshalYAML(n *yaml.Node) error {
 
 // Load reads every control of a tree of files: family/name.yaml. What is wrong
 // with one is an error that names file and line; the others are still returned.
-func Load(files fs.FS, builtIn bool) ([]*Control, error) {
+func Load(files fs.FS, builtIn bool) ([]*Control, error) { return load(files, builtIn, Parse) }
+
+// LoadHeads reads of every control only what tells whether it is needed: title,
+// severity, scope, mappings. The rest is read by [Control.Complete], so that a
+// scan of one file does not pay for all there is.
+func LoadHeads(files fs.FS, builtIn bool) ([]*Control, error) { return load(files, builtIn, parseHead) }
+
+func load(files fs.FS, builtIn bool, parse func(string, []byte) (*Control, error)) ([]*Control, error) {
 	var out []*Control
 	var errs []error
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
@@ -44,7 +52,7 @@ func Load(files fs.FS, builtIn bool) ([]*Control, error) {
 			errs = append(errs, fmt.Errorf("read control %s: %w", name, err))
 			return nil
 		}
-		c, err := Parse(name, data)
+		c, err := parse(name, data)
 		if err != nil {
 			errs = append(errs, err)
 			return nil
@@ -79,6 +87,65 @@ func Parse(file string, data []byte) (*Control, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return c, nil
+}
+
+// parseHead reads the head of a control and leaves the rest for later.
+func parseHead(file string, data []byte) (*Control, error) {
+	head := headOf(data)
+	if head == nil {
+		return Parse(file, data)
+	}
+	c := &Control{}
+	if err := yaml.Unmarshal(head, c); err != nil {
+		return Parse(file, data) // which says what is wrong, and where
+	}
+	level, err := finding.ParseSeverity(c.Severity)
+	if err != nil || c.Scope.complete() != nil || c.mapped() != nil {
+		return Parse(file, data)
+	}
+	c.File, c.ID, c.severity = file, idOf(file), level
+	c.rest = sync.OnceValues(func() (*Control, error) {
+		full, err := Parse(file, data)
+		if full != nil {
+			full.BuiltIn = c.BuiltIn
+		}
+		return full, err
+	})
+	return c, nil
+}
+
+// Complete returns the whole control.
+func (c *Control) Complete() (*Control, error) {
+	if c.rest == nil {
+		return c, nil
+	}
+	return c.rest()
+}
+
+// headOf cuts the sections of a control's head out of its file: the keys at the
+// left margin with the lines below them. Nil when the file is too odd for that.
+func headOf(data []byte) []byte {
+	var head []byte
+	keep := false
+	for line := range bytes.Lines(data) {
+		switch first := line[0]; {
+		case first >= 'a' && first <= 'z':
+			key, _, ok := bytes.Cut(line, []byte(":"))
+			if !ok {
+				return nil
+			}
+			if string(key) == "cases" {
+				return head
+			}
+			keep = slices.Contains([]string{"title", "aliases", "severity", "maps", "scope"}, string(key))
+		case first != ' ' && first != '\n' && first != '#' && first != '-':
+			return nil
+		}
+		if keep {
+			head = append(head, line...)
+		}
+	}
+	return head
 }
 
 func idOf(file string) string {
@@ -124,12 +191,24 @@ func (c *Control) complete() error {
 		return errors.New("severity none: a control that matters to nobody")
 	}
 	c.severity = level
+	if err := c.mapped(); err != nil {
+		return err
+	}
+	return c.Scope.complete()
+}
+
+// mapped checks the mappings and keeps their items by framework.
+func (c *Control) mapped() error {
 	for name, m := range c.Maps {
 		if len(m.Items) == 0 || strings.TrimSpace(m.Source) == "" {
 			return fmt.Errorf("maps: %s: a mapping needs items and a source", name)
 		}
+		if c.frameworks == nil {
+			c.frameworks = make(map[string][]string, len(c.Maps))
+		}
+		c.frameworks[name] = m.Items
 	}
-	return c.Scope.complete()
+	return nil
 }
 
 func (s *Scope) complete() error {

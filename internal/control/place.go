@@ -15,9 +15,9 @@ const maxEvidence = 6
 // exists, or else the last thing that the evaluation looked at within the
 // subject, which is what decided it. A missing field is placed at the map that
 // misses it.
-func (j *Judge) place(trace *expr.Trace, item expr.Value) (at fact.Value, missing string) {
+func (j *Judge) place(paths []*expr.Program, trace *expr.Trace, item expr.Value) (at fact.Value, missing string) {
 	var missed *expr.Read
-	for _, p := range j.control.at {
+	for _, p := range paths {
 		t := &expr.Trace{}
 		j.frame.Trace = t
 		v := p.Eval(j.frame)

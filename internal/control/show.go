@@ -23,7 +23,7 @@ func sensitive(v fact.Value) (secret, command bool) {
 	switch {
 	case strings.Contains(path, "annotations"), strings.HasPrefix(path, "data"), strings.HasPrefix(path, "stringData"), strings.HasPrefix(path, "binaryData"):
 		return true, false
-	case strings.Contains(path, ".env[") && strings.HasSuffix(path, ".value"):
+	case strings.Contains(path, ".env[") && !strings.HasSuffix(path, ".name") && !strings.Contains(path, ".valueFrom."), strings.HasSuffix(path, ".env"):
 		return true, false
 	case strings.Contains(path, "command"), strings.Contains(path, "args"), strings.Contains(path, "script"):
 		return false, true
@@ -34,19 +34,19 @@ func sensitive(v fact.Value) (secret, command bool) {
 // shown returns text, which was read from node, in the form that may be
 // printed.
 func (s shower) shown(node fact.Value, text string, redact bool) string {
-	secret, command := false, false
-	if node.Present() {
-		secret, command = sensitive(node)
-	}
 	switch k := node.Kind(); {
-	case k == fact.Map:
+	case k == fact.Map, k == fact.Bool, k == fact.Int && !redact:
 		return text
-	case k == fact.Bool, k == fact.Int && !redact:
-		return text
-	case secret || redact:
+	case redact:
 		return secrets.Redact(text)
-	case command:
-		return clip(s.detector.RedactText(text))
+	case k != fact.Absent:
+		secret, command := sensitive(node)
+		if secret {
+			return secrets.Redact(text)
+		}
+		if command {
+			return clip(s.detector.RedactText(text))
+		}
 	}
 	return s.clean(clip(text))
 }

@@ -77,6 +77,13 @@ func (b *Builder) String(key Key, at Pos, s string) {
 	b.add(key, String, uint32(off), uint32(len(s)), at, hashString(s))
 }
 
+// Text adds a string, as String does.
+func (b *Builder) Text(key Key, at Pos, s []byte) {
+	off := len(b.text)
+	b.text = append(b.text, s...)
+	b.add(key, String, uint32(off), uint32(len(s)), at, hashString(s))
+}
+
 // Begin opens a list or a map.
 func (b *Builder) Begin(key Key, at Pos, kind Kind) {
 	b.add(key, kind, 0, 0, at, 0)
@@ -188,7 +195,7 @@ func (t *Tree) indexWide(i uint32) {
 }
 
 // hashString is FNV-1a, 64 bits.
-func hashString(s string) uint64 {
+func hashString[S string | []byte](s S) uint64 {
 	h := uint64(14695981039346656037)
 	for i := 0; i < len(s); i++ {
 		h = (h ^ uint64(s[i])) * 1099511628211

@@ -65,8 +65,8 @@ func manyPods(group, kind string) (path []string, template []string) {
 func PodTemplates(o *Object) []PodTemplate {
 	var out []PodTemplate
 	add := func(holder Value) {
-		if spec := holder.Get(keyOf("spec")); spec.Kind() == Map {
-			out = append(out, PodTemplate{o, holder.Get(keyOf("metadata")), spec})
+		if spec := holder.Get(keySpec); spec.Kind() == Map {
+			out = append(out, PodTemplate{o, holder.Get(keyMetadata), spec})
 		}
 	}
 	for _, path := range podPaths(o.Group, o.Kind) {
@@ -104,17 +104,17 @@ type Container struct {
 // then containers, then ephemeral ones.
 func (p *PodTemplate) Containers() []Container {
 	var out []Container
-	for c := range p.Spec.Get(keyOf("initContainers")).Children() {
+	for c := range p.Spec.Get(keyInitContainers).Children() {
 		t := InitContainer
-		if c.Get(keyOf("restartPolicy")).Str() == "Always" {
+		if c.Get(keyRestartPolicy).Str() == "Always" {
 			t = SidecarContainer
 		}
 		out = append(out, Container{t, c})
 	}
-	for c := range p.Spec.Get(keyOf("containers")).Children() {
+	for c := range p.Spec.Get(keyContainers).Children() {
 		out = append(out, Container{AppContainer, c})
 	}
-	for c := range p.Spec.Get(keyOf("ephemeralContainers")).Children() {
+	for c := range p.Spec.Get(keyEphemeralContainers).Children() {
 		out = append(out, Container{EphemeralContainer, c})
 	}
 	return out

@@ -1,5 +1,7 @@
 package fact
 
+import "slices"
+
 // moved are kinds that changed their API group; the shape is the newest one's
 // or is rewritten below. Source: Kubernetes deprecated API migration guide.
 func moved(group, kind string) string {
@@ -14,13 +16,29 @@ func moved(group, kind string) string {
 		"authorization.openshift.io/RoleBinding", "authorization.openshift.io/ClusterRoleBinding":
 		return "rbac.authorization.k8s.io"
 	}
-	switch kind {
-	case "DeploymentConfig":
-		if group == "" {
-			return "apps.openshift.io"
-		}
+	if group == "" {
+		return groupOf(kind)
 	}
 	return group
+}
+
+// groupOf returns the group of a kind that a file puts into the core group,
+// where it is not: kubectl refuses such a file, but what its author means is
+// plain, and what is wrong with it is worth telling.
+func groupOf(kind string) string {
+	switch kind {
+	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
+		return "apps"
+	case "Job", "CronJob":
+		return "batch"
+	case "Ingress", "NetworkPolicy":
+		return "networking.k8s.io"
+	case "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding":
+		return "rbac.authorization.k8s.io"
+	case "DeploymentConfig":
+		return "apps.openshift.io"
+	}
+	return ""
 }
 
 // normalise brings an object to the shape of its newest API version, so that
@@ -32,8 +50,8 @@ func normalise(o Object) Object {
 		o.Root = rewrite(o.Root, ingressBackend)
 	}
 	for _, p := range PodTemplates(&o) {
-		if p.Spec.Get(keyOf("serviceAccountName")).IsNull() && p.Spec.Get(keyOf("serviceAccount")).Str() != "" {
-			o.Root = rewrite(o.Root, serviceAccount)
+		if p.Spec.Get(keyServiceAccountName).IsNull() && p.Spec.Get(keyServiceAccount).Str() != "" {
+			o.Root = rewrite(o.Root, serviceAccountOf(podSpecs(&o)))
 			break
 		}
 	}
@@ -64,28 +82,37 @@ func rewrite(root Value, f rewriting) Value {
 	return b.Tree().Root()
 }
 
-// serviceAccount writes the field's deprecated form in the present one too, as
+// serviceAccountOf writes the field's deprecated form in the present one too, as
 // the API server does; what was written stays.
-func serviceAccount(b *Builder, parent, child Value) bool {
-	if child.Key() != keyOf("serviceAccount") || child.Kind() != String || parent.Get(keyOf("containers")).Kind() != List ||
-		!parent.Get(keyOf("serviceAccountName")).IsNull() {
-		return false
+func serviceAccountOf(specs []Value) rewriting {
+	return func(b *Builder, parent, child Value) bool {
+		if child.Key() != keyServiceAccount || child.Kind() != String || !slices.Contains(specs, parent) || !parent.Get(keyServiceAccountName).IsNull() {
+			return false
+		}
+		b.Copy(child.Key(), child)
+		b.String(keyServiceAccountName, child.Pos(), child.Str())
+		return true
 	}
-	b.Copy(child.Key(), child)
-	b.String(b.Key("serviceAccountName"), child.Pos(), child.Str())
-	return true
+}
+
+func podSpecs(o *Object) []Value {
+	var out []Value
+	for _, p := range PodTemplates(o) {
+		out = append(out, p.Spec)
+	}
+	return out
 }
 
 // ingressBackend turns serviceName and servicePort of v1beta1 into service.name
 // and service.port, and spec.backend into spec.defaultBackend.
 func ingressBackend(b *Builder, parent, child Value) bool {
-	name := child.Get(keyOf("serviceName"))
-	if child.Key() != keyOf("backend") || name.Kind() != String {
+	name := child.Get(keyServiceName)
+	if child.Key() != keyBackend || name.Kind() != String {
 		return false
 	}
-	port := child.Get(keyOf("servicePort"))
+	port := child.Get(keyServicePort)
 	key := child.Key()
-	if parent.Key() == keyOf("spec") {
+	if parent.Key() == keySpec {
 		key = b.Key("defaultBackend")
 	}
 	b.Begin(key, child.Pos(), Map)

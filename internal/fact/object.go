@@ -28,14 +28,11 @@ type Note struct {
 	Text string
 }
 
-// Keys that everything reads.
-func keyOf(name string) Key { return K(name) }
-
 // NewObject reads an object's identity from its document. It reports false
 // when the document is not a Kubernetes object: no map, or without apiVersion
 // and kind.
 func NewObject(root Value, origin Origin) (Object, bool) {
-	apiVersion, kind := root.Get(keyOf("apiVersion")).Str(), root.Get(keyOf("kind")).Str()
+	apiVersion, kind := root.Get(keyApiVersion).Str(), root.Get(keyKind).Str()
 	if apiVersion == "" || kind == "" {
 		return Object{}, false
 	}
@@ -43,10 +40,10 @@ func NewObject(root Value, origin Origin) (Object, bool) {
 	if i := strings.LastIndexByte(apiVersion, '/'); i >= 0 {
 		o.Group, o.Version = apiVersion[:i], apiVersion[i+1:]
 	}
-	meta := root.Get(keyOf("metadata"))
-	o.Namespace, o.Name = meta.Get(keyOf("namespace")).Str(), meta.Get(keyOf("name")).Str()
+	meta := root.Get(keyMetadata)
+	o.Namespace, o.Name = meta.Get(keyNamespace).Str(), meta.Get(keyName).Str()
 	if o.Name == "" {
-		o.Name = meta.Get(keyOf("generateName")).Str()
+		o.Name = meta.Get(keyGenerateName).Str()
 	}
 	return normalise(o), true
 }
@@ -80,8 +77,47 @@ func (o *Object) InNamespace() string {
 	return o.Namespace
 }
 
+// Bytes returns about how much memory the object holds.
+func (o *Object) Bytes() int {
+	if o.Root.t == nil {
+		return 0
+	}
+	return o.Root.t.Bytes()
+}
+
 // Ref names an object the way an owner or a finding does.
 type Ref struct{ Group, Kind, Namespace, Name string }
 
 // Ref returns the object's name in full, by the namespace it lives in.
 func (o *Object) Ref() Ref { return Ref{o.Group, o.Kind, o.InNamespace(), o.Name} }
+
+// Covers returns the first and last line of what a note on a line is about: the
+// field that begins on it with all below it, or the whole document when that is
+// its first field. Zero when nothing begins there.
+func (o *Object) Covers(line uint32) [2]uint32 {
+	first := o.Root.Index(0).Pos().Line
+	if line <= first {
+		return [2]uint32{1, lastLine(o.Root)}
+	}
+	var find func(v Value) [2]uint32
+	find = func(v Value) [2]uint32 {
+		for c := range v.Children() {
+			if c.Pos().Line == line {
+				return [2]uint32{line, lastLine(c)}
+			}
+			if r := find(c); r != [2]uint32{} {
+				return r
+			}
+		}
+		return [2]uint32{}
+	}
+	return find(o.Root)
+}
+
+func lastLine(v Value) uint32 {
+	last := v.Pos().Line
+	for c := range v.Children() {
+		last = max(last, lastLine(c))
+	}
+	return last
+}

@@ -40,15 +40,18 @@ func mergeKeys(list string) []string {
 // position: `spec.containers[0].image`. It is the form that other tools
 // understand.
 func (v Value) Path() string {
-	return v.path(func(_ Value, i int, _ string) string { return strconv.Itoa(i) })
+	return v.path(func(_, _ Value, i int, _ string) string { return strconv.Itoa(i) })
 }
 
 // ShownPath returns the path as people read it: list elements by their merge
-// key where they have one, `spec.containers[app].image`, else by position.
+// key where they have one of their own, `spec.containers[app].image`, else by
+// position.
 func (v Value) ShownPath() string {
-	return v.path(func(element Value, i int, list string) string {
+	return v.path(func(parent, element Value, i int, list string) string {
 		if key, ok := mergeKey(element, list); ok {
-			return key
+			if before, after := twins(parent, i, list, key); before+after == 0 {
+				return key
+			}
 		}
 		return strconv.Itoa(i)
 	})
@@ -56,10 +59,15 @@ func (v Value) ShownPath() string {
 
 // NamedPath returns the path by which a finding is known over time: an element
 // without a merge key is named by what it is, a flag by its name, anything else
-// by a hash of its content, so that reordering changes nothing.
+// by a hash of its content, so that reordering changes nothing. Of elements with
+// one merge key, which only a mistake gives, each but the first has its number
+// among them behind it.
 func (v Value) NamedPath() string {
-	return v.path(func(element Value, i int, list string) string {
+	return v.path(func(parent, element Value, i int, list string) string {
 		if key, ok := mergeKey(element, list); ok {
+			if before, _ := twins(parent, i, list, key); before > 0 {
+				return key + "#" + strconv.Itoa(before+1)
+			}
 			return key
 		}
 		if element.Kind() == String {
@@ -76,6 +84,24 @@ func (v Value) NamedPath() string {
 	})
 }
 
+// twins counts the elements of a list with the same merge key as element i,
+// before and behind it.
+func twins(parent Value, i int, list, key string) (before, after int) {
+	j := 0
+	for c := range parent.Children() {
+		if k, ok := mergeKey(c, list); ok && k == key {
+			switch {
+			case j < i:
+				before++
+			case j > i:
+				after++
+			}
+		}
+		j++
+	}
+	return before, after
+}
+
 func mergeKey(element Value, list string) (string, bool) {
 	if element.Kind() != Map {
 		return "", false
@@ -88,7 +114,7 @@ func mergeKey(element Value, list string) (string, bool) {
 	return "", false
 }
 
-func (v Value) path(element func(v Value, i int, list string) string) string {
+func (v Value) path(element func(parent, v Value, i int, list string) string) string {
 	if v.t == nil {
 		return ""
 	}
@@ -103,7 +129,7 @@ func (v Value) path(element func(v Value, i int, list string) string) string {
 					writeField(&b, list)
 				} else {
 					b.WriteByte('[')
-					b.WriteString(element(c, i, list))
+					b.WriteString(element(at, c, i, list))
 					b.WriteByte(']')
 				}
 				at = c

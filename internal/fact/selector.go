@@ -15,10 +15,10 @@ func LabelSelector(v Value) (Selector, bool) {
 	if v.Kind() != Map {
 		return Selector{}, false
 	}
-	s := equalities(v.Get(keyOf("matchLabels")))
-	for e := range v.Get(keyOf("matchExpressions")).Children() {
-		r := requirement{key: e.Get(keyOf("key")).Str(), op: e.Get(keyOf("operator")).Str()}
-		for x := range e.Get(keyOf("values")).Children() {
+	s := equalities(v.Get(keyMatchLabels))
+	for e := range v.Get(keyMatchExpressions).Children() {
+		r := requirement{key: e.Get(keyKey).Str(), op: e.Get(keyOperator).Str()}
+		for x := range e.Get(keyValues).Children() {
 			r.values = append(r.values, x.Text())
 		}
 		s.requirements = append(s.requirements, r)

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -189,9 +190,11 @@ type Report struct {
 // versions, changed texts and severities. path is the path of the field with
 // list elements by their merge key. See the glossary.
 func ID(control, cluster, group, kind, namespace, name, container, path string) string {
-	h := sha256.New()
+	var buf []byte
 	for _, part := range [...]string{control, cluster, group, kind, namespace, name, container, path} {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
+		buf = strconv.AppendInt(buf, int64(len(part)), 10)
+		buf = append(append(buf, ':'), part...)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256(buf)
+	return hex.EncodeToString(sum[:16])
 }

@@ -34,7 +34,7 @@ type Item struct {
 	Section  string   `yaml:"section"`
 	Title    string   `yaml:"title"`
 	Level    string   `yaml:"level"`
-	Mode     string   `yaml:"mode"` // automated, manual
+	Mode     string   `yaml:"mode"`  // automated, manual
 	Since    string   `yaml:"since"` // first and last Kubernetes version that has the item, "1.23"; "" for any
 	Until    string   `yaml:"until"`
 	Look     string   `yaml:"look"`
@@ -90,6 +90,12 @@ func Parse(file string, data []byte) (*Framework, error) {
 		seen[it.ID] = true
 	}
 	return f, nil
+}
+
+// AnsweredBy reports whether a control answers an item of the framework, given
+// what it says itself.
+func (f *Framework) AnsweredBy(id string, maps map[string][]string) bool {
+	return len(maps[f.Name]) > 0 || slices.ContainsFunc(f.Items, func(it Item) bool { return slices.Contains(it.Controls, id) })
 }
 
 // Result is how one control stood over all its subjects.

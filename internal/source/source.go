@@ -4,6 +4,7 @@ package source
 
 import (
 	"context"
+	"io"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
@@ -15,3 +16,13 @@ import (
 type Source interface {
 	Collect(ctx context.Context, emit func(fact.Change) error) error
 }
+
+// Input is what a person names on the command line for a source to read.
+type Input struct {
+	Paths   []string  // files and folders; "-" is standard input
+	Exclude []string  // patterns of files to leave out, in the form of .gitignore
+	Stdin   io.Reader // for "-"
+}
+
+// Counter is a Source that reads files and tells how many the last Collect read.
+type Counter interface{ Files() int }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -220,4 +222,50 @@ func BenchmarkOneSmallFile(b *testing.B) {
 		root = readAll(b, []byte(deployment))[0].Root
 	}
 	_ = root
+}
+
+// BenchmarkYAMLRatio reports what Next costs beside the bare parser, by the
+// short cut and where every document goes through the parser, in CPU time of the
+// process and each at its best of many turns, so that the figures mean something
+// on a busy machine too.
+func BenchmarkYAMLRatio(b *testing.B) {
+	data := manyDocuments()
+	bare, parsed, next := math.MaxFloat64, math.MaxFloat64, math.MaxFloat64
+	for b.Loop() {
+		for range 20 {
+			from := cpuSeconds(b)
+			bareYAML(b, data)
+			bare, from = min(bare, cpuSeconds(b)-from), cpuSeconds(b)
+			eachDocument(b, data, true)
+			parsed, from = min(parsed, cpuSeconds(b)-from), cpuSeconds(b)
+			eachDocument(b, data, false)
+			next = min(next, cpuSeconds(b)-from)
+		}
+	}
+	megabytes := float64(len(data)) / 1e6
+	b.ReportMetric(next/bare, "×bare")
+	b.ReportMetric(parsed/bare, "×bare-parsed")
+	b.ReportMetric(megabytes/bare, "bare-MB/s")
+	b.ReportMetric(megabytes/next, "next-MB/s")
+}
+
+func cpuSeconds(tb testing.TB) float64 {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		tb.Fatal(err)
+	}
+	return float64(r.Utime.Sec+r.Stime.Sec) + float64(r.Utime.Usec+r.Stime.Usec)/1e6
+}
+
+// eachDocument reads a file and keeps nothing, as bareYAML does.
+func eachDocument(tb testing.TB, data []byte, parserOnly bool) {
+	r := NewReader(bytes.NewReader(data), "f", Limits{})
+	r.parserOnly = parserOnly
+	for {
+		if _, err := r.Next(); err == io.EOF {
+			return
+		} else if err != nil {
+			tb.Fatal(err)
+		}
+	}
 }

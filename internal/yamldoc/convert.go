@@ -19,7 +19,7 @@ type converter struct {
 
 	line, column int // of the document's first byte in its file
 	places       placer
-	wideText     bool     // the document holds other bytes than ASCII
+	wideText     bool     // the document holds other bytes than ASCII, or odd line breaks
 	bareTag      bool     // the document may hold the tag `!`
 	keys         []keyRef // stack of the keys of the maps being converted
 	count        int      // values met, as v2 counts them
@@ -48,7 +48,7 @@ func (c *converter) start(p part, text []byte) {
 	c.problems, c.keys, c.aliases = c.problems[:0], c.keys[:0], c.aliases[:0]
 	c.line, c.column = p.line, p.column
 	c.count, c.aliased, c.aliasDepth, c.textBytes, c.dead = 0, 0, 0, 0, 0
-	c.wideText, c.bareTag = !isASCII(text), holdsBareTag(text)
+	c.wideText, c.bareTag = !isASCII(text) || holdsLoneReturn(text), holdsBareTag(text)
 	if c.wideText || c.bareTag {
 		c.places.read(text)
 	}
@@ -294,7 +294,7 @@ func (c *converter) overwriteMany(from int) {
 // twice in one map is a problem; a merge is there to be overwritten.
 func (c *converter) overwrite(old, e *keyRef) {
 	old.dead = true
-	if !old.alias && !e.alias {
+	if !old.alias && !e.alias && len(c.problems) < maxProblems {
 		first := c.pos(old.node)
 		c.problems = append(c.problems, Problem{
 			Kind: DuplicateKey, Pos: c.pos(e.node), Path: e.key.String(),

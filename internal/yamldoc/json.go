@@ -58,6 +58,22 @@ func (s *jsonScanner) scan(w []byte, at, line, column, values int) (int, *jsonEr
 	return s.i, nil
 }
 
+// embedded reads a value that is all of raw into the tree that is being built.
+func (s *jsonScanner) embedded(key fact.Key, raw []byte) *jsonError {
+	from := len(s.keys)
+	s.w = append(append([]byte(nil), raw...), '\n') // nothing can follow a number
+	s.i, s.line, s.begin, s.left = 0, 1, 0, defaultValues
+	s.space()
+	if err := s.value(key, fact.Pos{}); err != nil {
+		return err
+	}
+	s.keys, s.places = s.keys[:from], s.places[:from]
+	if s.space(); s.i < len(s.w) {
+		return s.fail(InvalidJSON, "something follows the value")
+	}
+	return nil
+}
+
 func (s *jsonScanner) pos() fact.Pos {
 	return fact.Pos{Line: s.line, Column: uint32(s.i - s.begin + 1)}
 }
@@ -219,62 +235,6 @@ func (s *jsonScanner) array(key fact.Key, at fact.Pos) *jsonError {
 	}
 }
 
-// duplicates looks for keys that stand twice in the map whose keys lie on the
-// stack from an index on.
-func (s *jsonScanner) duplicates(from int) {
-	keys := s.keys[from:]
-	if len(keys) <= manyKeys {
-		for i := 1; i < len(keys); i++ {
-			for j := range i {
-				if keys[i] == keys[j] {
-					s.duplicate(from + i)
-					break
-				}
-			}
-		}
-		return
-	}
-	if s.seen == nil {
-		s.seen = make(map[fact.Key]struct{})
-	}
-	clear(s.seen)
-	for i, k := range keys {
-		if _, ok := s.seen[k]; ok {
-			s.duplicate(from + i)
-		}
-		s.seen[k] = struct{}{}
-	}
-}
-
-func (s *jsonScanner) duplicate(i int) {
-	s.doubled = true
-	s.problems = append(s.problems, Problem{
-		Kind: DuplicateKey, Pos: s.places[i], Path: s.keys[i].String(),
-		Message: "the key stands twice in one map; this one replaces the one before",
-	})
-}
-
-// withoutDuplicates copies a value, of entries with the same key only the last.
-func withoutDuplicates(b *fact.Builder, key fact.Key, v fact.Value) {
-	if k := v.Kind(); k != fact.Map && k != fact.List {
-		b.Copy(key, v)
-		return
-	}
-	last := make(map[fact.Key]fact.Value)
-	if v.Kind() == fact.Map {
-		for c := range v.Children() {
-			last[c.Key()] = c
-		}
-	}
-	b.Begin(key, v.Pos(), v.Kind())
-	for c := range v.Children() {
-		if v.Kind() == fact.List || last[c.Key()].Same(c) {
-			withoutDuplicates(b, c.Key(), c)
-		}
-	}
-	b.End()
-}
-
 // number reads a number as kubectl passes it on: what is written without a
 // point and fits 64 bits is an integer, and so is a float without a fraction.
 func (s *jsonScanner) number(key fact.Key, at fact.Pos) *jsonError {
@@ -348,11 +308,12 @@ func (s *jsonScanner) digits() bool {
 // str views bytes of the window as a string. It is good until the window moves:
 // the builder copies what it keeps.
 func (s *jsonScanner) str(from, to int) string {
-	if from == to {
-		return ""
-	}
-	return unsafe.String(&s.w[from], to-from)
+	return view(s.w[from:to])
 }
+
+// view gives bytes as a string without copying them. The bytes must not change
+// while it is in use.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // text reads a string; the result is good until the next call.
 func (s *jsonScanner) text() (string, *jsonError) {
@@ -380,7 +341,7 @@ func (s *jsonScanner) slowText() (string, *jsonError) {
 		switch c := s.w[s.i]; {
 		case c == '"':
 			s.i++
-			return unsafe.String(unsafe.SliceData(s.scratch), len(s.scratch)), nil
+			return view(s.scratch), nil
 		case c == '\\':
 			if err := s.escape(); err != nil {
 				return "", err

@@ -129,6 +129,12 @@ func disagreement(data []byte) string {
 	case err != nil:
 		return ""
 	case fmt.Sprint(want) != fmt.Sprint(got):
+		// Of 1000 and 1e3, two keys to YAML and one to JSON, kubectl takes a random one.
+		for range 20 {
+			if again, _ := kubectlReads(data); fmt.Sprint(again) == fmt.Sprint(got) {
+				return ""
+			}
+		}
 		return fmt.Sprintf("kubectl reads %q\nwe read       %q (%s)", want, got, first)
 	}
 	return ""
@@ -158,10 +164,14 @@ func knownDifference(data []byte) bool {
 	if err != nil && strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
 		return true
 	}
-	return doubtful && slices.Equal(maps(got), maps(want))
+	// A tab on a blank line is an error to v2. There is nothing to be misread.
+	if err != nil && bytes.Contains(data, []byte{'\t'}) && slices.Equal(got, want) {
+		return true
+	}
+	return doubtful && slices.Equal(onlyMaps(got), onlyMaps(want))
 }
 
-func maps(docs []string) []string {
+func onlyMaps(docs []string) []string {
 	return slices.DeleteFunc(docs, func(s string) bool { return !strings.HasPrefix(s, "{\"") })
 }
 
@@ -223,8 +233,8 @@ func randomYAML(r *rand.Rand, depth int, indent string) string {
 
 func TestRandomDocumentsAsKubectlReadsThem(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	read, bad := 0, 0
-	for range 20000 {
+	n, read, bad := rounds(2000, 6000), 0, 0
+	for range n {
 		doc := randomYAML(r, 0, "")
 		for range r.IntN(3) {
 			doc += []string{"---\n", "--- # c\n", "...\n", "---\t\n", "...\n---\n", "--- x\n"}[r.IntN(6)] + randomYAML(r, 2, "")
@@ -238,10 +248,10 @@ func TestRandomDocumentsAsKubectlReadsThem(t *testing.T) {
 			}
 		}
 	}
-	if read < 1000 {
+	if read < n/12 {
 		t.Errorf("only %d of the documents can be read by kubectl: the generator is worth little", read)
 	}
-	t.Logf("kubectl reads %d of 20000, %d disagreements", read, bad)
+	t.Logf("kubectl reads %d of %d, %d disagreements", read, n, bad)
 }
 
 func FuzzReader(f *testing.F) {

@@ -2,6 +2,7 @@ package yamldoc
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -13,9 +14,10 @@ import (
 const noteWord = "merlon:"
 
 // notes returns the comments addressed to Merlon in a text that begins where p
-// begins, those carried from empty documents before it included. Documents
-// without the word, nearly all, cost one search.
-func (x *Reader) notes(p part, text []byte, node *yaml.Node, d Document) []fact.Note {
+// begins, those carried from empty documents before it included. spans are the
+// quoted and block scalars of a text that holds the word; documents without it,
+// nearly all, cost one search.
+func (x *Reader) notes(p part, text []byte, spans []span, d Document) []fact.Note {
 	if len(x.carried) == 0 && !bytes.Contains(text, []byte(noteWord)) {
 		return nil
 	}
@@ -25,7 +27,8 @@ func (x *Reader) notes(p part, text []byte, node *yaml.Node, d Document) []fact.
 		out[i].Line = uint32(d.Line)
 	}
 	lines := valueLines(d.Root)
-	for _, n := range comments(p, text, node) {
+	slices.Sort(lines)
+	for _, n := range comments(p, text, spans) {
 		switch {
 		case !n.alone:
 			n.Line = n.Pos.Line
@@ -46,8 +49,7 @@ func (x *Reader) carry(p part) {
 	}
 }
 
-// valueLines is the set of lines on which values of a document stand, in order
-// except where aliases lead back.
+// valueLines returns the lines on which values of a document stand.
 func valueLines(root fact.Value) []uint32 {
 	lines := []uint32{root.Pos().Line}
 	var walk func(v fact.Value)
@@ -61,15 +63,12 @@ func valueLines(root fact.Value) []uint32 {
 	return lines
 }
 
-// nextLine returns the least of lines that lies behind one, or 0.
+// nextLine returns the first of lines, which are in order, behind one, or 0.
 func nextLine(lines []uint32, behind uint32) uint32 {
-	next := uint32(0)
-	for _, l := range lines {
-		if l > behind && (next == 0 || l < next) {
-			next = l
-		}
+	if i, _ := slices.BinarySearch(lines, behind+1); i < len(lines) {
+		return lines[i]
 	}
-	return next
+	return 0
 }
 
 type comment struct {
@@ -82,8 +81,7 @@ type comment struct {
 // at the begin of a line or behind white space, outside of quoted and block
 // scalars, whose extent is found from where the parser says they begin. Plain
 // scalars cannot hold one (YAML 1.2.2, section 7.3.3).
-func comments(p part, text []byte, node *yaml.Node) []comment {
-	spans := scalarSpans(text, node)
+func comments(p part, text []byte, spans []span) []comment {
 	var out []comment
 	for at, i := 0, 0; at < len(text); i++ {
 		end := at + lineLength(text[at:])
@@ -120,11 +118,8 @@ func commentStart(line []byte, at int, spans []span) int {
 		if c != '#' || i > 0 && line[i-1] != ' ' && line[i-1] != '\t' {
 			continue
 		}
-		inside := false
-		for _, s := range spans {
-			inside = inside || at+i >= s.from && at+i < s.to
-		}
-		if !inside {
+		n, _ := slices.BinarySearchFunc(spans, at+i+1, func(s span, at int) int { return s.from - at })
+		if n == 0 || at+i >= spans[n-1].to {
 			return i
 		}
 	}
@@ -134,9 +129,10 @@ func commentStart(line []byte, at int, spans []span) int {
 // span is a stretch of the text.
 type span struct{ from, to int }
 
-// scalarSpans returns where the quoted and block scalars of a document lie.
+// scalarSpans returns where the quoted and block scalars of a document lie, in
+// order; nil where no comment can be a note.
 func scalarSpans(text []byte, doc *yaml.Node) []span {
-	if doc == nil {
+	if !bytes.Contains(text, []byte(noteWord)) {
 		return nil
 	}
 	var places placer

@@ -1,7 +1,9 @@
 package yamldoc
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -18,11 +20,27 @@ func (x *Reader) parse(p part) (node *yaml.Node, err error) {
 			node, err = nil, &Error{Kind: InvalidYAML, Line: p.first, Message: "the YAML parser gave up on the document"}
 		}
 	}()
+	if mayHold(p.text) > x.limits.Values {
+		return nil, &Error{Kind: TooLarge, Line: p.first, Message: fmt.Sprintf("the document may hold more than %d values and was not read", x.limits.Values)}
+	}
 	node = &yaml.Node{}
 	if err := yaml.Unmarshal(p.text, node); err != nil {
 		return nil, parseError(p, err)
 	}
 	return node, nil
+}
+
+// mayHold estimates from above how many values a large text holds, before the
+// parser spends 300 bytes on each: every value but the first stands behind a
+// line break, a comma, a colon or a bracket.
+func mayHold(text []byte) (n int) {
+	if len(text) < 1<<20 {
+		return 0
+	}
+	for _, c := range []string{"\n", "\r", ",", ": ", "[", "{"} {
+		n += bytes.Count(text, []byte(c))
+	}
+	return n
 }
 
 // parseError turns the parser's error into ours: with a line of the file, and
@@ -37,9 +55,12 @@ func parseError(p part, err error) *Error {
 			}
 		}
 	}
+	if parserMessage(message) {
+		e.Line = stopLine(p)
+	}
 	if at := badByte(p.text); at >= 0 && (strings.Contains(message, "UTF-8") || strings.Contains(message, "control characters")) {
 		e.Kind = BadEncoding
-		e.Line, e.Column = placeOf(p, at)
+		e.Line, e.Column = p.placeOf(p.text[:at])
 	}
 	switch {
 	case strings.HasPrefix(message, "unknown anchor"):
@@ -52,6 +73,49 @@ func parseError(p part, err error) *Error {
 	}
 	e.Message = message
 	return e
+}
+
+// parserMessage reports whether a message comes from the grammar, not from the
+// scanner: the line with it is that of the enclosing list or map, and off by
+// one.
+func parserMessage(m string) bool {
+	switch m {
+	case "did not find expected node content", "did not find expected key", "did not find expected '-' indicator",
+		"did not find expected ',' or ']'", "did not find expected ',' or '}'", "did not find expected <document start>":
+		return true
+	}
+	return false
+}
+
+// stopLine returns the line at which the parser gives up: the last that it has
+// asked for when it is fed line by line.
+func stopLine(p part) int {
+	r := &lineReader{text: p.text}
+	func() {
+		defer func() { _ = recover() }() // it gave up in some way before, too
+		_ = yaml.NewDecoder(r).Decode(&yaml.Node{})
+	}()
+	return p.line + max(r.lines, 1) - 1
+}
+
+// lineReader gives a line at a time and counts them.
+type lineReader struct {
+	text, rest []byte
+	lines      int
+}
+
+func (r *lineReader) Read(b []byte) (int, error) {
+	if len(r.rest) == 0 {
+		if len(r.text) == 0 {
+			return 0, io.EOF
+		}
+		n := lineLength(r.text)
+		r.rest, r.text = r.text[:n], r.text[n:]
+		r.lines++
+	}
+	n := copy(b, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
 }
 
 // errBadByte stands for the parser where there is nothing for it to parse.
@@ -99,10 +163,11 @@ func badByte(text []byte) int {
 	return -1
 }
 
-// placeOf returns line and column of an offset of a part.
-func placeOf(p part, at int) (line, column int) {
+// placeOf returns line and column of what stands behind the first bytes of a
+// part.
+func (p *part) placeOf(before []byte) (line, column int) {
 	line, column = p.line, p.column
-	for _, c := range p.text[:at] {
+	for _, c := range before {
 		if column++; c == '\n' {
 			line, column = line+1, 0
 		}

@@ -1,6 +1,9 @@
 package yamldoc
 
-import "unicode/utf8"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // placer turns the parser's places into a file's. The parser counts columns in
 // characters and takes five things for line breaks, as YAML 1.1 does; a file
@@ -84,6 +87,12 @@ func breakAt(text []byte, i int) int {
 		return 3
 	}
 	return 0
+}
+
+// holdsLoneReturn reports whether there is a carriage return that is no part of
+// a line break with a newline.
+func holdsLoneReturn(b []byte) bool {
+	return bytes.IndexByte(b, '\r') >= 0 && bytes.Count(b, []byte{'\r'}) != bytes.Count(b, []byte("\r\n"))
 }
 
 // isASCII reports whether a text has only bytes below 0x80.

@@ -2,9 +2,11 @@ package yamldoc
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
@@ -12,14 +14,14 @@ import (
 // Limits bound what one document may cost. A zero field means its default.
 type Limits struct {
 	Document int // bytes of one document; 32 MiB
-	Values   int // values of one document once its aliases are expanded; 4,000,000
+	Values   int // values of one document once its aliases are expanded; 2,000,000
 }
 
 // Defaults of [Limits]. An object in etcd has at most 1.5 MB; documents beyond
 // that are lists that someone dumped.
 const (
 	defaultDocument = 32 << 20
-	defaultValues   = 4_000_000
+	defaultValues   = 2_000_000
 )
 
 // Document is one document of a file. Its zero value is no document.
@@ -37,9 +39,13 @@ type Document struct {
 type Problem struct {
 	Kind    string // one of the constants below
 	Pos     fact.Pos
-	Path    string // as fact.Value.NamedPath writes it; "" for the whole document
+	Path    string // as fact.Value.Path writes it: a named path could quote a value; "" for the whole document
 	Message string
 }
+
+// maxProblems bounds the problems told of one document: a hostile one could
+// hold a million.
+const maxProblems = 100
 
 // Kinds of problems.
 const (
@@ -93,10 +99,15 @@ type Reader struct {
 	limits  Limits
 	in      splitter
 	yaml    converter
+	simple  simple
 	json    jsonScanner
 	index   int
 	carried []fact.Note // of documents without a value, for the next one
 	done    bool
+
+	// For tests, which compare the parser's reading with the short cut's.
+	parserOnly    bool
+	short, parsed int // documents read by either
 }
 
 // NewReader reads documents from r; name stands in errors. It tells YAML from
@@ -110,7 +121,7 @@ func NewReader(r io.Reader, name string, limits Limits) *Reader {
 	if x.limits.Values <= 0 {
 		x.limits.Values = defaultValues
 	}
-	x.yaml.b.Positions, x.json.b = true, &x.yaml.b
+	x.yaml.b.Positions, x.json.b, x.simple.b = true, &x.yaml.b, &x.yaml.b
 	x.yaml.limits = x.limits
 	x.Reset(r, name)
 	return x
@@ -209,7 +220,8 @@ func (x *Reader) readJSON(p part) (Document, *jsonError) {
 		switch {
 		case broken != nil && broken.atEnd && !x.in.atEOF():
 			if len(w) > x.limits.Document {
-				broken.Error = Error{Kind: TooLarge, Line: x.in.line, Message: tooLarge(x.limits.Document)}
+				line, column := p.placeOf(w[:p.json])
+				broken.Error = Error{Kind: TooLarge, Line: line, Column: column, Message: tooLarge(x.limits.Document)}
 				x.yaml.b.Reset()
 				return Document{}, broken
 			}
@@ -244,17 +256,13 @@ func (x *Reader) readYAML(p part) (doc Document, ok bool, err error) {
 		x.carry(p)
 		return Document{}, false, nil
 	}
-	node, err := x.parse(p)
-	if err != nil {
+	if !x.parserOnly && x.simple.read(p, x.limits) {
+		x.short++
+		doc = x.document(nil)
+		doc.Notes = x.notes(p, p.text, x.simple.spans, doc)
+	} else if doc, ok, err = x.parseYAML(p); !ok || err != nil {
 		return Document{}, false, err
 	}
-	x.yaml.start(p, p.text)
-	if ok, err := x.yaml.convert(node); !ok || err != nil {
-		x.yaml.b.Reset()
-		return Document{}, false, err
-	}
-	doc = x.document(x.yaml.problems)
-	doc.Notes = x.notes(p, p.text, node, doc)
 	if p.inline {
 		doc.problem(BadSeparator, "content stands on the separator line: kubectl refuses the file")
 	}
@@ -267,15 +275,35 @@ func (x *Reader) readYAML(p part) (doc Document, ok bool, err error) {
 	return doc, true, nil
 }
 
+// parseYAML reads a part through the parser, which knows all of YAML.
+func (x *Reader) parseYAML(p part) (doc Document, ok bool, err error) {
+	node, err := x.parse(p)
+	if err != nil {
+		return Document{}, false, err
+	}
+	x.yaml.start(p, p.text)
+	if ok, err := x.yaml.convert(node); !ok || err != nil {
+		x.yaml.b.Reset()
+		return Document{}, false, err
+	}
+	doc = x.document(x.yaml.problems)
+	x.parsed++
+	doc.Notes = x.notes(p, p.text, scalarSpans(p.text, node), doc)
+	return doc, true, nil
+}
+
 // document takes the tree out of the builder.
 func (x *Reader) document(problems []Problem) Document {
 	d := Document{Root: x.yaml.b.Tree().Root()}
 	d.Line = int(d.Root.Pos().Line)
 	if len(problems) > 0 {
 		d.Problems = append([]Problem(nil), problems...)
+		slices.SortStableFunc(d.Problems, func(a, b Problem) int {
+			return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
+		})
 		for i := range d.Problems {
 			if v := valueAt(d.Root, d.Problems[i].Pos); v.Present() {
-				d.Problems[i].Path = v.NamedPath()
+				d.Problems[i].Path = v.Path()
 			}
 		}
 	}

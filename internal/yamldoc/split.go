@@ -96,11 +96,16 @@ func (s *splitter) more() {
 	if s.end > len(s.buf)/2 {
 		s.buf = append(s.buf, make([]byte, len(s.buf))...)
 	}
-	from := s.end
-	for tries := 0; s.end < len(s.buf) && s.end == from; tries++ {
+	// The window at least doubles, so that looking at it anew from its beginning
+	// costs linear time however small the pieces are in which input comes.
+	from, idle := s.end, 0
+	for s.end < len(s.buf) && s.end < max(2*from, firstBuffer) {
 		n, err := s.r.Read(s.buf[s.end:])
 		s.end += n
-		if err == nil && tries == 100 {
+		if idle++; n > 0 {
+			idle = 0
+		}
+		if err == nil && idle == 100 {
 			err = io.ErrNoProgress
 		}
 		if err != nil {
@@ -126,6 +131,9 @@ func (s *splitter) next(tryJSON bool) (part, error) {
 	p := part{line: s.line, column: s.column, json: -1}
 	marker, at := false, 0
 	for {
+		if tryJSON && !p.content && s.braceAt(at, &p) { // before the line is whole: it may be very long
+			return p, nil
+		}
 		line, err := s.lineAt(at)
 		if err != nil {
 			return part{}, err
@@ -153,11 +161,10 @@ func (s *splitter) next(tryJSON bool) (part, error) {
 		} else if !p.content {
 			indent := len(line) - len(bytes.TrimLeft(line, " \t\r\n"))
 			switch {
-			case indent == len(line) || line[indent] == '#':
+			case (indent == len(line) || line[indent] == '#') && !hidesBreak(line):
 			case line[0] == '%':
 				p.directive = true
-			case line[indent] == '{' && tryJSON:
-				p.json = at + indent
+			case tryJSON && s.braceAt(at, &p):
 				return p, nil
 			default:
 				p.content, p.first = true, p.line+bytes.Count(s.window()[:at], []byte{'\n'})
@@ -170,6 +177,28 @@ func (s *splitter) next(tryJSON bool) (part, error) {
 	p.unread = s.afterDots && p.content
 	p.text = s.window()[:at]
 	return p, nil
+}
+
+// braceAt notes where a line begins with a brace.
+func (s *splitter) braceAt(at int, p *part) bool {
+	w := s.window()[at:]
+	rest := bytes.TrimLeft(w, " \t\r")
+	if len(rest) == 0 || rest[0] != '{' {
+		return false
+	}
+	p.json = at + len(w) - len(rest)
+	return true
+}
+
+// hidesBreak reports whether what a newline ends is more than one line to YAML,
+// so that a document may stand behind a comment.
+func hidesBreak(line []byte) bool {
+	for i := range bytes.TrimRight(line, "\r\n") {
+		if line[i] != '\n' && breakAt(line, i) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // ending is what ends the stream.
@@ -235,7 +264,8 @@ func (s *splitter) skipDocument() error {
 	}
 }
 
-// skipJSON reads past a JSON value that begins at an offset of the window.
+// skipJSON reads past a JSON value that begins at an offset of the window. A
+// separator line ends it too: no string goes over a line break.
 func (s *splitter) skipJSON(at int) {
 	s.consume(at)
 	depth, quoted, escaped := 0, false, false
@@ -243,6 +273,13 @@ func (s *splitter) skipJSON(at int) {
 		w := s.window()
 		for i, c := range w {
 			switch {
+			case c == '-' && depth > 0 && (i > 0 && w[i-1] == '\n' || i == 0 && s.column == 0):
+				if len(w)-i < 4 && !s.eof { // the line may go on
+					w = w[:i]
+				} else if isMarker(w[i:], '-') {
+					s.consume(i)
+					return
+				}
 			case escaped:
 				escaped = false
 			case quoted:
@@ -256,6 +293,9 @@ func (s *splitter) skipJSON(at int) {
 					s.consume(i + 1)
 					return
 				}
+			}
+			if i >= len(w) {
+				break
 			}
 		}
 		s.consume(len(w))

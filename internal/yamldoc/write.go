@@ -63,7 +63,12 @@ func appendFloat(out []byte, f float64) []byte {
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
 		format = 'e'
 	}
-	return strconv.AppendFloat(out, f, format, -1, 64)
+	out = strconv.AppendFloat(out, f, format, -1, 64)
+	if n := len(out); format == 'e' && n >= 4 && out[n-4] == 'e' && out[n-3] == '-' && out[n-2] == '0' { // e-09 is e-9
+		out[n-2] = out[n-1]
+		out = out[:n-1]
+	}
+	return out
 }
 
 func appendString(out []byte, s string) []byte {

@@ -21,6 +21,7 @@ type compiler struct {
 	depth  int      // most locals alive at once
 	whole  bool     // calls a function that sees the whole input
 	names  map[string]bool
+	fresh  bool // what is compiled will be changed in place
 }
 
 // unsupportedError says that an expression needs cel-go itself to run.
@@ -83,6 +84,10 @@ func (c *compiler) ident(name string) (code, error) {
 		return func(f *Frame) Value { return f.locals[i] }, nil
 	}
 	slot, ok := c.env.slots[name]
+	if !ok && isTypeName(name) {
+		v := OpaqueOf(typeName(name))
+		return func(*Frame) Value { return v }, nil
+	}
 	if !ok {
 		return nil, fmt.Errorf("undeclared reference to %q", name)
 	}
@@ -135,7 +140,7 @@ func (c *compiler) list(l ast.ListExpr) (code, error) {
 	for _, i := range l.OptionalIndices() {
 		optional[i] = true
 	}
-	return func(f *Frame) Value {
+	build := func(f *Frame) Value {
 		out := make([]Value, 0, len(elems))
 		for i, e := range elems {
 			v := e(f)
@@ -155,7 +160,28 @@ func (c *compiler) list(l ast.ListExpr) (code, error) {
 			out = append(out, v)
 		}
 		return ListOf(out)
-	}, nil
+	}
+	return c.folded(constants(l.Elements()), build), nil
+}
+
+// constants reports whether all of some expressions are literals.
+func constants(all []ast.Expr) bool {
+	for _, e := range all {
+		if e.Kind() != ast.LiteralKind {
+			return false
+		}
+	}
+	return true
+}
+
+// folded makes a list or map of literals once instead of at every evaluation.
+// What a comprehension starts from is never folded: it is appended to in place.
+func (c *compiler) folded(constant bool, build code) code {
+	if !constant || c.fresh {
+		return build
+	}
+	v := build(nil)
+	return func(*Frame) Value { return v }
 }
 
 func (c *compiler) dict(m ast.MapExpr) (code, error) {
@@ -164,7 +190,9 @@ func (c *compiler) dict(m ast.MapExpr) (code, error) {
 		optional bool
 	}
 	var entries []entry
+	var parts []ast.Expr
 	for _, e := range m.Entries() {
+		parts = append(parts, e.AsMapEntry().Key(), e.AsMapEntry().Value())
 		k, err := c.compile(e.AsMapEntry().Key())
 		if err != nil {
 			return nil, err
@@ -175,7 +203,7 @@ func (c *compiler) dict(m ast.MapExpr) (code, error) {
 		}
 		entries = append(entries, entry{k, v, e.AsMapEntry().IsOptional()})
 	}
-	return func(f *Frame) Value {
+	build := func(f *Frame) Value {
 		d := &dict{}
 		for _, e := range entries {
 			k, v := e.key(f), e.val(f)
@@ -198,7 +226,8 @@ func (c *compiler) dict(m ast.MapExpr) (code, error) {
 			d.keys, d.vals = append(d.keys, k), append(d.vals, v)
 		}
 		return Value{kind: Map, ref: d}
-	}, nil
+	}
+	return c.folded(constants(parts), build), nil
 }
 
 // bind makes names visible while build runs and returns the slot of the first.
@@ -217,7 +246,10 @@ func (c *compiler) fold(e ast.ComprehensionExpr) (code, error) {
 	if err != nil {
 		return nil, err
 	}
+	fresh := c.fresh
+	c.fresh = true
 	init, err := c.compile(e.AccuInit())
+	c.fresh = fresh
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +272,7 @@ func (c *compiler) fold(e ast.ComprehensionExpr) (code, error) {
 	if err != nil {
 		return nil, err
 	}
-	two := e.HasIterVar2()
+	l := &loop{cond: cond, step: step, accu: accu, iter: iter, two: e.HasIterVar2()}
 	return func(f *Frame) Value {
 		over := iterRange(f)
 		if over.kind == Error {
@@ -250,26 +282,73 @@ func (c *compiler) fold(e ast.ComprehensionExpr) (code, error) {
 			return noOverload("iterate", over)
 		}
 		f.locals[accu] = init(f)
-		over.Each(func(k, v Value) bool {
-			if two {
-				f.locals[iter], f.locals[iter+1] = k, v
-			} else if over.kind == Map {
-				f.locals[iter] = k
-			} else {
-				f.locals[iter] = v
-			}
-			f.read(v)
-			if c := cond(f); c.kind == Bool && c.num == 0 {
-				return false
-			}
-			f.locals[accu] = step(f)
-			return f.spend()
-		})
+		l.run(f, over)
 		if f.over {
 			return Errorf("operation cancelled: actual cost limit exceeded")
 		}
 		return result(f)
 	}, nil
+}
+
+// loop is the body of a comprehension.
+type loop struct {
+	cond, step code
+	accu, iter int
+	two        bool
+}
+
+// run goes through a list or map. Those of a document are walked in place; this
+// is where an engine of controls spends its time.
+func (l *loop) run(f *Frame, over Value) {
+	switch r := over.ref.(type) {
+	case *list:
+		for i := range r.elems {
+			if !l.turn(f, over.kind, IntOf(int64(i)), r.elems[i]) {
+				return
+			}
+		}
+		return
+	case *dict:
+		for i := range r.keys {
+			if !l.turn(f, over.kind, r.keys[i], r.vals[i]) {
+				return
+			}
+		}
+		return
+	}
+	i := int64(0)
+	for c := range over.node.Children() {
+		key := Value{kind: Int, num: uint64(i)}
+		if over.kind == Map {
+			if c.Kind() == fact.Null {
+				continue
+			}
+			key = Value{kind: String, str: c.Key().String()}
+		}
+		if !l.turn(f, over.kind, key, FromFact(c)) {
+			return
+		}
+		i++
+	}
+}
+
+func (l *loop) turn(f *Frame, over Kind, key, val Value) bool {
+	switch {
+	case l.two:
+		f.locals[l.iter], f.locals[l.iter+1] = key, val
+	case over == Map:
+		f.locals[l.iter] = key
+	default:
+		f.locals[l.iter] = val
+	}
+	if c := l.cond(f); c.kind == Bool && c.num == 0 {
+		return false // decided by the element before this one
+	}
+	if f.Trace != nil {
+		f.read(val)
+	}
+	f.locals[l.accu] = l.step(f)
+	return f.spend()
 }
 
 // isAppend recognises `accu + [x]`, the step of map and filter, which would
@@ -287,6 +366,9 @@ func (c *compiler) isAppend(args []ast.Expr) (int, bool) {
 
 func (c *compiler) call(e ast.Expr) (code, error) {
 	call := e.AsCall()
+	if x, ok, err := c.shortOptional(call); ok || err != nil {
+		return x, err
+	}
 	name, args := call.FunctionName(), call.Args()
 	if call.IsMemberFunction() {
 		if qualified, ok := c.namespaced(call.Target(), name); ok {
@@ -320,21 +402,32 @@ func (c *compiler) call(e ast.Expr) (code, error) {
 // appending compiles `accu + [x]` to an append in place: the list belongs to
 // the running comprehension alone.
 func (c *compiler) appending(slot int, elems ast.Expr) (code, error) {
+	if l := elems.AsList(); l.Size() == 1 && len(l.OptionalIndices()) == 0 {
+		return c.appendingOne(slot, l.Elements()[0])
+	}
 	more, err := c.compile(elems)
 	if err != nil {
 		return nil, err
 	}
+	return func(f *Frame) Value { return add(f.locals[slot], more(f)) }, nil
+}
+
+func (c *compiler) appendingOne(slot int, elem ast.Expr) (code, error) {
+	one, err := c.compile(elem)
+	if err != nil {
+		return nil, err
+	}
 	return func(f *Frame) Value {
-		acc := f.locals[slot]
-		l, ok := acc.ref.(*list)
-		if !ok {
-			return add(acc, more(f))
-		}
-		v := more(f)
+		v := one(f)
 		if v.kind == Error {
 			return v
 		}
-		l.elems = append(l.elems, v.ref.(*list).elems...)
+		acc := f.locals[slot]
+		l, ok := acc.ref.(*list)
+		if !ok {
+			return add(acc, ListOf([]Value{v}))
+		}
+		l.elems = append(l.elems, v)
 		return acc
 	}, nil
 }

@@ -30,6 +30,8 @@ type Env struct {
 	programs []*Program
 
 	cel func() (*cel.Env, error)
+	// reference says that cel-go runs every expression.
+	reference bool
 }
 
 // NewEnv makes an environment of variables, all of dynamic type, and functions.
@@ -45,6 +47,14 @@ func NewEnv(vars []string, funcs []Func) *Env {
 	}
 	e.cel = sync.OnceValues(func() (*cel.Env, error) { return celEnv(e.order, e.funcs) })
 	return e
+}
+
+// Interpreted returns an environment in which cel-go runs every expression. It is
+// slow, and what tests hold the native code against.
+func (e *Env) Interpreted() *Env {
+	child := *e
+	child.reference = true
+	return &child
 }
 
 // celEnv declares the language of ValidatingAdmissionPolicy and what Merlon
@@ -80,6 +90,24 @@ func (e *Env) With(name, expression string) (*Env, error) {
 	if err != nil {
 		return nil, fmt.Errorf("variable %s: %w", name, err)
 	}
+	return e.with(name, p), nil
+}
+
+// Fixed returns an environment in which the variable declared last has a value
+// that never changes: for one that reads nothing of the subject.
+func (e *Env) Fixed(v Value) *Env {
+	child := *e
+	child.programs = append([]*Program(nil), e.programs...)
+	last := *child.programs[len(child.programs)-1]
+	last.run = func(*Frame) Value { return v }
+	child.programs[len(child.programs)-1] = &last
+	return &child
+}
+
+// Last returns the program of the variable declared last.
+func (e *Env) Last() *Program { return e.programs[len(e.programs)-1] }
+
+func (e *Env) with(name string, p *Program) *Env {
 	child := *e
 	child.named = make(map[string]int, len(e.named)+1)
 	for k, v := range e.named {
@@ -87,7 +115,7 @@ func (e *Env) With(name, expression string) (*Env, error) {
 	}
 	child.named[name] = len(e.programs)
 	child.programs = append(append([]*Program(nil), e.programs...), p)
-	return &child, nil
+	return &child
 }
 
 // Program is a compiled expression: immutable and safe for concurrent use, each
@@ -99,10 +127,11 @@ type Program struct {
 	// Native says that the expression runs without cel-go.
 	Native bool
 
-	env   *Env
-	names map[string]bool
-	depth int
-	run   code
+	env       *Env
+	names     map[string]bool
+	footprint []Path
+	depth     int
+	run       code
 }
 
 // Reads reports whether the expression names a variable of the environment.
@@ -111,17 +140,17 @@ func (p *Program) Reads(name string) bool { return p.names[name] }
 // Compile parses an expression and makes it ready to run. It finds unknown
 // names but does not check types; see [Env.Check].
 func (e *Env) Compile(source string) (*Program, error) {
-	env, err := e.cel()
-	if err != nil {
-		return nil, fmt.Errorf("make CEL environment: %w", err)
+	if e.reference {
+		return e.interpreted(source)
 	}
-	parsed, issues := env.Parse(source)
-	if issues.Err() != nil {
-		return nil, fmt.Errorf("parse CEL: %w", issues.Err())
+	parsed, err := e.parse(source)
+	if err != nil {
+		return nil, err
 	}
 	p := &Program{Source: source, env: e, Native: true}
+	footprintOf(parsed, e, nil, func(path Path) { p.footprint = append(p.footprint, path) })
 	c := &compiler{env: e, names: map[string]bool{}}
-	p.run, err = c.compile(parsed.NativeRep().Expr())
+	p.run, err = c.compile(parsed)
 	var unsupported unsupportedError
 	if errors.As(err, &unsupported) {
 		return e.interpreted(source)
@@ -143,6 +172,21 @@ func (e *Env) Compile(source string) (*Program, error) {
 	return p, nil
 }
 
+func (e *Env) parse(source string) (ast.Expr, error) {
+	if parsed, err := quickParse(source); err == nil {
+		return parsed, nil
+	}
+	env, err := e.cel()
+	if err != nil {
+		return nil, fmt.Errorf("make CEL environment: %w", err)
+	}
+	parsed, issues := env.Parse(source)
+	if issues.Err() != nil {
+		return nil, fmt.Errorf("parse CEL: %w", issues.Err())
+	}
+	return parsed.NativeRep().Expr(), nil
+}
+
 // Check verifies an expression with cel-go's type checker, as the API server
 // does when a policy is created.
 func (e *Env) Check(source string) error {
@@ -161,7 +205,7 @@ func (p *Program) Eval(f *Frame) Value {
 	if len(f.locals) < p.depth {
 		f.locals = make([]Value, p.depth+8)
 	}
-	f.steps, f.over = 0, false
+	f.steps, f.over, f.used = 0, false, p.depth
 	return p.run(f)
 }
 

@@ -1,6 +1,9 @@
 package expr
 
-import "github.com/merlon-security/merlon/internal/fact"
+import (
+	"github.com/google/cel-go/cel"
+	"github.com/merlon-security/merlon/internal/fact"
+)
 
 // Frame is what one evaluation reads and remembers. It is reused for the next
 // subject and is not safe for concurrent use.
@@ -17,8 +20,12 @@ type Frame struct {
 	vars   []Value
 	locals []Value
 	named  []Value
+	used   int // how many of locals the running expression takes
 	steps  int
 	over   bool
+
+	patterns map[string]*pattern      // made at run time
+	plans    map[*Program]cel.Program // of expressions that cel-go runs
 }
 
 // limit is how many elements one evaluation may visit, all loops together. The
@@ -27,7 +34,7 @@ const limit = 10_000_000
 
 // NewFrame returns a frame for expressions of the environment.
 func (e *Env) NewFrame() *Frame {
-	return &Frame{env: e, vars: make([]Value, len(e.slots)), locals: make([]Value, 16)}
+	return &Frame{env: e, vars: make([]Value, len(e.slots)), locals: make([]Value, 64)}
 }
 
 // Set gives a variable its value.
@@ -50,15 +57,22 @@ func (f *Frame) resolve(slot int) Value {
 	return Errorf("no such attribute: %s", f.env.order[slot])
 }
 
+// variable returns one of the control's own variables, computing it at first
+// use on a stretch of locals above those in use.
 func (f *Frame) variable(i int) Value {
 	if v := f.named[i]; v.kind != Unset {
 		return v
 	}
 	p := f.env.programs[i]
-	locals := f.locals
-	f.locals = make([]Value, p.depth)
+	below := f.locals
+	f.locals = below[f.used:]
+	if len(f.locals) < p.depth {
+		f.locals = make([]Value, p.depth+8)
+	}
+	used := f.used
+	f.used = p.depth
 	v := p.run(f)
-	f.locals = locals
+	f.used, f.locals = used, below
 	f.named[i] = v
 	return v
 }
@@ -106,6 +120,13 @@ func (t *Trace) add(r Read) {
 		t.Reads = append(t.Reads, r)
 	} else {
 		t.Reads[len(t.Reads)-1] = r
+	}
+}
+
+// Note records what a function read on the expression's behalf.
+func (f *Frame) Note(node fact.Value) {
+	if f.Trace != nil && node.Present() {
+		f.Trace.add(Read{Node: node})
 	}
 }
 
@@ -169,6 +190,8 @@ func optGet(f *Frame, m Value, name string, key fact.Key) Value {
 		}
 		f.miss(m, name)
 		return None()
+	case List:
+		return Errorf("unsupported index type 'string' in list")
 	}
 	return None()
 }

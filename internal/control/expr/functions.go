@@ -2,7 +2,6 @@ package expr
 
 import (
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -67,6 +66,8 @@ func conversions(name string) (native, bool) {
 		return native{one: toString}, true
 	case "bool":
 		return native{one: toBool}, true
+	case "type":
+		return native{one: func(_ *Frame, a Value) Value { return OpaqueOf(typeName(a.kind.String())) }}, true
 	case "dyn":
 		return native{one: func(_ *Frame, a Value) Value { return a }}, true
 	}
@@ -74,6 +75,18 @@ func conversions(name string) (native, bool) {
 }
 
 const operatorsSize = "size"
+
+// typeName is CEL's type as a value.
+type typeName string
+
+// isTypeName reports whether a name is that of a type, which an expression may use as a value.
+func isTypeName(name string) bool {
+	switch name {
+	case "int", "uint", "double", "bool", "string", "list", "map", "null_type":
+		return true
+	}
+	return false
+}
 
 func toInt(_ *Frame, a Value) Value {
 	switch a.kind {
@@ -201,15 +214,34 @@ func textFunctions(name string) (native, bool) {
 	return native{}, false
 }
 
-func matches(_ *Frame, a, b Value) Value {
+func matches(f *Frame, a, b Value) Value {
 	if a.kind != String || b.kind != String {
 		return noOverload("matches", a, b)
 	}
-	re, err := regexp.Compile(b.str)
+	re, err := f.pattern(b.str)
 	if err != nil {
 		return Errorf("error parsing regexp: %v", err)
 	}
-	return BoolOf(re.MatchString(a.str))
+	return BoolOf(re.matches(a.str))
+}
+
+// maxPatterns is how many patterns that are made at run time a frame keeps.
+const maxPatterns = 64
+
+// pattern compiles a pattern that is no literal, or finds it compiled.
+func (f *Frame) pattern(s string) (*pattern, error) {
+	if re, ok := f.patterns[s]; ok {
+		return re, nil
+	}
+	re, err := compilePattern(s)
+	if err != nil {
+		return nil, err
+	}
+	if f.patterns == nil || len(f.patterns) >= maxPatterns {
+		f.patterns = map[string]*pattern{}
+	}
+	f.patterns[s] = re
+	return re, nil
 }
 
 func split(a, b Value, n int) Value {
@@ -329,17 +361,28 @@ func flatten(_ *Frame, a Value) Value {
 	return ListOf(out)
 }
 
+// distinct keeps the first of equal elements. Strings, which is what lists of
+// objects mostly hold, are found by a table.
 func distinct(_ *Frame, a Value) Value {
 	if a.kind != List {
 		return noOverload("distinct", a)
 	}
-	var out []Value
+	texts := map[string]bool{}
+	var out, others []Value
 	a.Each(func(_, e Value) bool {
-		for _, o := range out {
+		if e.kind == String {
+			if !texts[e.str] {
+				texts[e.str] = true
+				out = append(out, e)
+			}
+			return true
+		}
+		for _, o := range others {
 			if equal(o, e) {
 				return true
 			}
 		}
+		others = append(others, e)
 		out = append(out, e)
 		return true
 	})

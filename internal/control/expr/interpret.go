@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/functions"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -25,11 +26,26 @@ func (e *Env) interpreted(source string) (*Program, error) {
 	}
 	p := &Program{Source: source, env: e, names: map[string]bool{}}
 	identifiers(checked.NativeRep().Expr(), p.names)
-	for _, f := range e.funcs {
-		p.Whole = p.Whole || f.Whole
+	footprintOf(checked.NativeRep().Expr(), e, nil, func(path Path) { p.footprint = append(p.footprint, path) })
+	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+		if x.Kind() == ast.CallKind {
+			if f, ok := e.funcs[x.AsCall().FunctionName()]; ok {
+				p.Whole = p.Whole || f.Whole
+			}
+		}
+	}))
+	for i, v := range e.programs {
+		for name, at := range e.named {
+			if at == i && p.names["variables."+name] {
+				p.Whole = p.Whole || v.Whole
+			}
+		}
 	}
 	p.run = func(f *Frame) Value {
-		program, err := env.Program(checked, cel.Functions(bindings(e, f)...), cel.CostLimit(limit))
+		program, err := f.plan(p, func() (cel.Program, error) {
+			//lint:ignore SA1019 cel.Function binds when the environment is made; these are bound to a frame
+			return env.Program(checked, cel.Functions(bindings(e, f)...), cel.CostLimit(limit))
+		})
 		if err != nil {
 			return Errorf("plan CEL: %w", err)
 		}
@@ -40,6 +56,23 @@ func (e *Env) interpreted(source string) (*Program, error) {
 		return fromCEL(out)
 	}
 	return p, nil
+}
+
+// plan returns cel-go's program for an expression, which is bound to the frame
+// through the functions that Merlon adds.
+func (f *Frame) plan(p *Program, build func() (cel.Program, error)) (cel.Program, error) {
+	if made, ok := f.plans[p]; ok {
+		return made, nil
+	}
+	made, err := build()
+	if err != nil {
+		return nil, err
+	}
+	if f.plans == nil {
+		f.plans = map[*Program]cel.Program{}
+	}
+	f.plans[p] = made
+	return made, nil
 }
 
 // bindings gives cel-go the functions that Merlon adds, for one evaluation.

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"math"
-	"regexp"
 	"strings"
 
 	"github.com/google/cel-go/common/ast"
@@ -39,7 +38,7 @@ func lazily(name string, args []code) (code, bool) {
 			}
 			return b(f)
 		}, true
-	case operators.NotStrictlyFalse, operators.OldNotStrictlyFalse:
+	case operators.NotStrictlyFalse:
 		a := args[0]
 		return func(f *Frame) Value {
 			v := a(f)
@@ -101,6 +100,9 @@ func orElse(name string, a, b code) code {
 // withConstant compiles calls whose literal argument allows work to be done
 // once: field names of optional selection and indexing, and patterns.
 func withConstant(name string, args []ast.Expr, compiled []code) (code, bool) {
+	if x, ok := inConstants(name, args, compiled); ok {
+		return x, true
+	}
 	if len(args) != 2 || args[1].Kind() != ast.LiteralKind {
 		return nil, false
 	}
@@ -117,7 +119,7 @@ func withConstant(name string, args []ast.Expr, compiled []code) (code, bool) {
 		key := fact.K(text)
 		return func(f *Frame) Value { return get(f, a(f), text, key) }, true
 	case "matches":
-		re, err := regexp.Compile(text)
+		re, err := compilePattern(text)
 		return func(f *Frame) Value {
 			switch v := a(f); {
 			case v.kind == Error:
@@ -127,11 +129,37 @@ func withConstant(name string, args []ast.Expr, compiled []code) (code, bool) {
 			case v.kind != String:
 				return noOverload("matches", v)
 			default:
-				return BoolOf(re.MatchString(v.str))
+				return BoolOf(re.matches(v.str))
 			}
 		}, true
 	}
 	return nil, false
+}
+
+// inConstants compiles `x in ["a", "b", …]` to a look-up.
+func inConstants(name string, args []ast.Expr, compiled []code) (code, bool) {
+	if name != operators.In || args[1].Kind() != ast.ListKind || !constants(args[1].AsList().Elements()) {
+		return nil, false
+	}
+	set := map[string]bool{}
+	for _, e := range args[1].AsList().Elements() {
+		text, ok := e.AsLiteral().Value().(string)
+		if !ok {
+			return nil, false
+		}
+		set[text] = true
+	}
+	a := compiled[0]
+	return func(f *Frame) Value {
+		v := a(f)
+		switch v.kind {
+		case Error:
+			return v
+		case String:
+			return BoolOf(set[v.str])
+		}
+		return BoolOf(false)
+	}, true
 }
 
 func equals(_ *Frame, a, b Value) Value  { return BoolOf(equal(a, b)) }
@@ -163,17 +191,38 @@ func ordering(name string, accept func(int) bool) native {
 func contained(_ *Frame, a, b Value) Value {
 	switch b.kind {
 	case List:
-		found := false
-		b.Each(func(_, e Value) bool {
-			found = equal(a, e)
-			return !found
-		})
-		return BoolOf(found)
+		return BoolOf(holds(b, a))
 	case Map:
 		_, ok := lookup(b, a)
 		return BoolOf(ok)
 	}
 	return noOverload("@in", a, b)
+}
+
+// holds reports whether a list holds a value.
+func holds(l, v Value) bool {
+	if made, ok := l.ref.(*list); ok {
+		for i := range made.elems {
+			if e := &made.elems[i]; e.kind == String && v.kind == String {
+				if e.str == v.str {
+					return true
+				}
+			} else if equal(v, *e) {
+				return true
+			}
+		}
+		return false
+	}
+	for c := range l.node.Children() {
+		if v.kind == String {
+			if c.Kind() == fact.String && c.Str() == v.str {
+				return true
+			}
+		} else if equal(v, FromFact(c)) {
+			return true
+		}
+	}
+	return false
 }
 
 func index(f *Frame, m, i Value) Value {
@@ -254,6 +303,12 @@ func add(a, b Value) Value {
 	case a.kind == String && b.kind == String:
 		return StringOf(a.str + b.str)
 	case a.kind == List && b.kind == List:
+		switch {
+		case b.Len() == 0:
+			return a
+		case a.Len() == 0:
+			return b
+		}
 		return ListOf(append(a.Elems(), b.Elems()...))
 	}
 	return arithmetic(operators.Add, a, b)

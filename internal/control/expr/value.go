@@ -267,9 +267,10 @@ func (v Value) Elems() []Value {
 // field returns a map's value under a string key. A null in a document is an
 // absent field, as it is for the API server.
 func (v Value) field(name string, key fact.Key) (Value, bool) {
-	if d, ok := v.ref.(*dict); ok {
-		for i, k := range d.keys {
-			if k.kind == String && k.str == name {
+	if v.ref != nil {
+		d := v.ref.(*dict)
+		for i := range d.keys {
+			if k := &d.keys[i]; k.kind == String && k.str == name {
 				return d.vals[i], true
 			}
 		}

@@ -17,7 +17,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/source"
 	"github.com/merlon-security/merlon/internal/yamldoc"
 )
 
@@ -26,13 +28,25 @@ const Name = "manifest"
 
 // Source reads files. The zero value reads nothing.
 type Source struct {
-	Paths   []string  // files and folders; "-" is standard input
-	Exclude []string  // patterns in the form of .gitignore, besides .merlonignore
-	Stdin   io.Reader // for "-"
+	source.Input
 
 	emit  func(fact.Change) error
 	files int
+	told  int // objects and gaps reported
 	world string
+	types *yamldoc.Types
+	docs  *yamldoc.Reader // one for all files, for its buffers and interned keys
+}
+
+// Kind describes the source.
+func Kind() config.Kind[source.Source] {
+	return config.Kind[source.Source]{
+		Name: Name, Doc: "Kubernetes objects in files: YAML, JSON, folders, standard input", Example: "merlon scan deploy/",
+		New: func(decode func(any) error) (source.Source, error) {
+			s := &Source{}
+			return s, decode(&s.Input)
+		},
+	}
 }
 
 // Files returns how many files the last Collect read.
@@ -41,13 +55,17 @@ func (s *Source) Files() int { return s.files }
 // Collect reads everything once. It returns an error only when a path that was
 // asked for is not there at all, or when emit fails.
 func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) error {
-	s.emit, s.files = emit, 0
+	s.files, s.told = 0, 0
+	s.emit = func(c fact.Change) error {
+		s.told++
+		return emit(c)
+	}
 	for _, p := range s.Paths {
 		if err := s.path(ctx, p); err != nil {
 			return err
 		}
 	}
-	return emit(fact.Change{Op: fact.Synced})
+	return s.emit(fact.Change{Op: fact.Synced})
 }
 
 func (s *Source) path(ctx context.Context, p string) error {
@@ -59,7 +77,11 @@ func (s *Source) path(ctx context.Context, p string) error {
 		return fmt.Errorf("scan %s: %w", p, cause(err))
 	}
 	if info.IsDir() {
-		return s.folder(ctx, p)
+		before := s.told
+		if err := s.folder(ctx, p); err != nil || s.told > before {
+			return err
+		}
+		return s.gap("no-objects", p, 0, "holds no Kubernetes object in a .yaml, .yml or .json file")
 	}
 	if !info.Mode().IsRegular() && info.Mode()&fs.ModeNamedPipe == 0 {
 		return fmt.Errorf("scan %s: neither a file nor a folder", p)
@@ -97,6 +119,7 @@ func (s *Source) folder(ctx context.Context, dir string) error {
 	defer root.Close()
 	w := &walk{source: s, root: root, dir: filepath.ToSlash(filepath.Clean(dir)), seen: map[string]bool{}}
 	w.ignore.add("", s.Exclude)
+	w.visited(".")
 	return w.folder(ctx, ".")
 }
 
@@ -104,7 +127,7 @@ func (s *Source) folder(ctx context.Context, dir string) error {
 // very file, so that finding nothing in it is worth a gap.
 func (s *Source) read(ctx context.Context, r io.Reader, file string, named bool) error {
 	s.files++
-	docs := yamldoc.NewReader(r, file, yamldoc.Limits{})
+	docs := s.reader(r, file)
 	objects, gaps := 0, 0
 	for ctx.Err() == nil {
 		doc, err := docs.Next()
@@ -130,6 +153,15 @@ func (s *Source) read(ctx context.Context, r io.Reader, file string, named bool)
 	return ctx.Err()
 }
 
+func (s *Source) reader(r io.Reader, file string) *yamldoc.Reader {
+	if s.docs == nil {
+		s.docs, s.types = yamldoc.NewReader(r, file, yamldoc.Limits{}), yamldoc.NewTypes()
+	} else {
+		s.docs.Reset(r, file)
+	}
+	return s.docs
+}
+
 func (s *Source) broken(file string, err error) error {
 	var e *yamldoc.Error
 	if !errors.As(err, &e) {
@@ -149,17 +181,17 @@ func (s *Source) document(file string, doc yamldoc.Document) (int, error) {
 		n := 0
 		for item := range items.Children() {
 			b.Copy(fact.Key{}, item)
-			k, err := s.object(b.Tree().Root(), origin, notesOf(doc.Notes, item), doc.Problems)
+			k, err := s.object(b.Tree().Root(), origin, notesOf(doc.Notes, item))
 			if err != nil {
 				return n, err
 			}
 			n += k
 		}
-		return n, s.problems(file, doc.Problems)
+		return n, s.problems(file, doc)
 	}
-	n, err := s.object(doc.Root, origin, doc.Notes, doc.Problems)
+	n, err := s.object(doc.Root, origin, doc.Notes)
 	if n > 0 && err == nil {
-		err = s.problems(file, doc.Problems)
+		err = s.problems(file, doc)
 	}
 	return n, err
 }
@@ -184,7 +216,7 @@ func lastLine(v fact.Value) uint32 {
 	return last
 }
 
-func (s *Source) object(root fact.Value, origin fact.Origin, notes []fact.Note, _ []yamldoc.Problem) (int, error) {
+func (s *Source) object(root fact.Value, origin fact.Origin, notes []fact.Note) (int, error) {
 	o, ok := fact.NewObject(root, origin)
 	if !ok {
 		return 0, nil
@@ -193,8 +225,11 @@ func (s *Source) object(root fact.Value, origin fact.Origin, notes []fact.Note, 
 	return 1, s.emit(fact.Change{Op: fact.Upsert, Object: &o})
 }
 
-func (s *Source) problems(file string, problems []yamldoc.Problem) error {
-	for _, p := range problems {
+// problems reports what kubectl or the API server would refuse or drop: of the
+// document as it was written, so of a list as a whole, and in the shape of its
+// own API version.
+func (s *Source) problems(file string, doc yamldoc.Document) error {
+	for _, p := range slices.Concat(doc.Problems, s.types.Check(doc.Root)) {
 		message := p.Message
 		if p.Path != "" {
 			message = p.Path + ": " + message
@@ -281,8 +316,11 @@ func (w *walk) entry(ctx context.Context, name string) error {
 		}
 		return w.folder(ctx, name)
 	}
-	if !manifestName(name) || !info.Mode().IsRegular() {
+	if !manifestName(name) {
 		return nil
+	}
+	if !info.Mode().IsRegular() {
+		return w.source.gap("unreadable", w.file(name), 0, "neither a file nor a folder")
 	}
 	f, err := w.root.Open(name)
 	if err != nil {

@@ -1,0 +1,26 @@
+package fact
+
+// Keys that this package reads, interned once.
+var (
+	keyApiVersion          = K("apiVersion")
+	keyBackend             = K("backend")
+	keyContainers          = K("containers")
+	keyEphemeralContainers = K("ephemeralContainers")
+	keyGenerateName        = K("generateName")
+	keyInitContainers      = K("initContainers")
+	keyKey                 = K("key")
+	keyKind                = K("kind")
+	keyMatchExpressions    = K("matchExpressions")
+	keyMatchLabels         = K("matchLabels")
+	keyMetadata            = K("metadata")
+	keyName                = K("name")
+	keyNamespace           = K("namespace")
+	keyOperator            = K("operator")
+	keyRestartPolicy       = K("restartPolicy")
+	keyServiceAccount      = K("serviceAccount")
+	keyServiceAccountName  = K("serviceAccountName")
+	keyServiceName         = K("serviceName")
+	keyServicePort         = K("servicePort")
+	keySpec                = K("spec")
+	keyValues              = K("values")
+)
