@@ -1,0 +1,50 @@
+# Two targets matter to a newcomer: `make run` and `make test`.
+GO      ?= go
+BIN     := bin/merlon
+ORACLES ?= ../shared
+export CGO_ENABLED = 0
+
+.PHONY: run build test unit race lint conformance bench controls tools cluster cluster-down clean
+
+run: build ## builds Merlon and scans the bundled example
+	$(BIN) scan examples/shop --fail-on none
+
+build:
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/merlon
+
+test: build ## everything that CI holds
+	$(GO) vet ./...
+	CGO_ENABLED=1 $(GO) test -race ./...
+	$(GO) -C test/cluster vet ./...
+	$(GO) -C test/cluster test ./...
+	$(BIN) controls test
+
+unit: ## the quick ones, without the race detector
+	$(GO) test ./...
+
+lint: ## staticcheck, built from tools/go.mod
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	test -z "$$(gofmt -l $$(git ls-files '*.go'))"
+
+conformance: ## holds Merlon against test cases of other projects, where ORACLES has them
+	$(GO) run ./test/conformance -oracles $(ORACLES)
+
+bench: build ## CPU and memory beside reading and decoding the same files
+	$(GO) run ./test/bench -merlon $(BIN)
+
+controls: build
+	$(BIN) controls test
+
+LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
+tools: ## builds the test cluster; minutes the first time, then nothing
+	$(GO) -C test/cluster build -o $(LAB) ./cmd/lab
+	$(LAB) build
+
+cluster: tools ## a real Kubernetes to play with; prints the kubeconfig
+	@if $(LAB) check --tier node >/dev/null 2>&1; then $(LAB) up --tier node; else $(LAB) up; fi
+
+cluster-down:
+	$(LAB) down
+
+clean:
+	rm -rf bin
