@@ -4,7 +4,7 @@ BIN     := bin/merlon
 ORACLES ?= ../shared
 export CGO_ENABLED = 0
 
-.PHONY: run build test unit race lint conformance bench controls tools cluster cluster-down clean
+.PHONY: run build deps test unit race lint conformance bench docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none
@@ -12,7 +12,11 @@ run: build ## builds Merlon and scans the bundled example
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/merlon
 
-test: build ## everything that CI holds
+# The race detector needs a C compiler.
+deps:
+	@command -v cc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
+
+test: build deps ## everything that CI holds
 	$(GO) vet ./...
 	CGO_ENABLED=1 $(GO) test -race ./...
 	$(GO) -C test/cluster vet ./...
@@ -32,8 +36,8 @@ conformance: ## holds Merlon against test cases of other projects, where ORACLES
 bench: build ## CPU and memory beside reading and decoding the same files
 	$(GO) run ./test/bench -merlon $(BIN)
 
-controls: build
-	$(BIN) controls test
+docs: build ## renews what the binary prints into docs/reference
+	$(BIN) docs docs/reference
 
 LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 tools: ## builds the test cluster; minutes the first time, then nothing

@@ -182,6 +182,9 @@ func unsorted(v fact.Value, out []string) []string {
 func selectorFunctions() []expr.Func {
 	return []expr.Func{
 		{Name: "selects", Min: 2, Max: 2, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
+			if args[0].Kind() == expr.Map && args[0].Len() > 0 && !args[0].Node().Present() {
+				return expr.Errorf("selects: the selector must be part of an object")
+			}
 			sel, ok := fact.LabelSelector(args[0].Node())
 			return expr.BoolOf(ok && sel.Matches(labelsOf(args[1])))
 		}},
