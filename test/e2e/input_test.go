@@ -196,7 +196,7 @@ func TestBrokenFolders(t *testing.T) {
 			if err := c.make(dir); err != nil {
 				t.Skip("this system cannot have it: ", err)
 			}
-			stdout, stderr, code := merlon(t, "", "scan", "-o", "json", dir)
+			_, stderr, code := merlon(t, "", "scan", "-o", "json", dir)
 			if code != 1 || stderr != "" {
 				t.Fatalf("exit code %d: %s", code, stderr)
 			}
