@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 // sleeper starts a process that looks like a program of the cluster in dir.
@@ -55,7 +56,15 @@ func TestStopEndsAProgramThatThisProcessStarted(t *testing.T) {
 	if err := c.Start("etcd"); err != nil {
 		t.Fatal(err)
 	}
+	// In the middle of an exec a process has no environment to be known by.
 	all, err := processes(c.dir)
+	for range 500 {
+		if err != nil || len(all) == 1 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		all, err = processes(c.dir)
+	}
 	if err != nil || len(all) != 1 {
 		t.Fatalf("processes: %v, %v", all, err)
 	}
