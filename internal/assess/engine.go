@@ -38,8 +38,8 @@ type Engine struct {
 	options  Options
 	controls []*entry
 	mu       sync.Mutex
-	plans    map[string]*plan
-	memories int // how many groups may remember
+	plans    map[string]*plans
+	scopes   int // how many plans there are
 }
 
 // entry is one control and its compiled form.
@@ -49,12 +49,12 @@ type entry struct {
 	compiled func() (*control.Compiled, error)
 }
 
-// plan is what is to be run for objects of one kind.
-type plan struct{ object, pod, container, component []group }
+// plans are what is to be run for objects of one kind, by scope.
+type plans struct{ object, pod, container, component *plan }
 
 // New returns an engine for the controls. Nothing is compiled yet.
 func New(lib *control.Library, controls []*control.Control, options Options) *Engine {
-	e := &Engine{lib: lib, options: options, plans: map[string]*plan{}}
+	e := &Engine{lib: lib, options: options, plans: map[string]*plans{}}
 	for i, c := range controls {
 		e.controls = append(e.controls, &entry{index: i, control: c, compiled: sync.OnceValues(func() (*control.Compiled, error) {
 			return c.Compile(lib, options.Params[c.ID])
@@ -63,8 +63,8 @@ func New(lib *control.Library, controls []*control.Control, options Options) *En
 	return e
 }
 
-// planFor finds the controls that concern a kind.
-func (e *Engine) planFor(groupKind string) *plan {
+// plansFor finds the controls that concern a kind.
+func (e *Engine) plansFor(groupKind string) *plans {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if p, ok := e.plans[groupKind]; ok {
@@ -77,16 +77,38 @@ func (e *Engine) planFor(groupKind string) *plan {
 			byScope[s.Each] = append(byScope[s.Each], c)
 		}
 	}
-	p := &plan{
-		object: e.grouped(byScope[control.EachObject]), pod: e.grouped(byScope[control.EachPod]),
-		container: e.grouped(byScope[control.EachContainer]), component: e.grouped(byScope[control.EachComponent]),
+	p := &plans{
+		object: e.planOf(byScope[control.EachObject]), pod: e.planOf(byScope[control.EachPod]),
+		container: e.planOf(byScope[control.EachContainer]), component: e.planOf(byScope[control.EachComponent]),
 	}
 	e.plans[groupKind] = p
 	return p
 }
 
+// allPlans returns every plan made so far.
+func (e *Engine) allPlans() []*plan {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []*plan
+	for _, p := range e.plans {
+		out = append(out, p.object, p.pod, p.container, p.component)
+	}
+	return out
+}
+
 // tally counts verdicts of one control.
 type tally struct{ pass, fail, unknown int }
+
+func (t *tally) add(v finding.Verdict, n int) {
+	switch v {
+	case finding.Pass:
+		t.pass += n
+	case finding.Fail:
+		t.fail += n
+	case finding.Unknown:
+		t.unknown += n
+	}
+}
 
 // worker judges objects one after the other.
 type worker struct {
@@ -94,9 +116,8 @@ type worker struct {
 	judge    *control.Judge
 	subject  control.Subject
 	tallies  []tally
-	findings []finding.Finding
+	findings [][]finding.Finding // blocks, for a finding is large and a slice that grows copies
 	memories []memory
-	parts    []fact.Value
 	witness  *fact.Object // names the namespace in question, which the input does not hold
 	err      error
 }
@@ -128,7 +149,11 @@ func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
 	last.namespaces(w)
 	last.input(w)
 	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: len(objects)}
+	plans := e.allPlans()
 	for _, k := range workers {
+		for _, p := range plans {
+			k.settle(p)
+		}
 		if k.err != nil {
 			return nil, k.err
 		}
@@ -148,10 +173,8 @@ func (k *worker) objects(objects []*fact.Object) {
 }
 
 func (k *worker) object(o *fact.Object) {
-	p := k.engine.planFor(o.GroupKind())
-	if len(p.object) > 0 {
-		k.run(p.object, control.Subject{Object: o})
-	}
+	p := k.engine.plansFor(o.GroupKind())
+	k.run(p.object, control.Subject{Object: o})
 	pods := fact.PodTemplates(o)
 	for i := range pods {
 		k.run(p.pod, control.Subject{Object: o, Pod: &pods[i]})
@@ -165,34 +188,90 @@ func (k *worker) object(o *fact.Object) {
 	}
 }
 
-// run judges one subject by several controls.
-func (k *worker) run(groups []group, s control.Subject) {
+// run judges one subject by the controls of a plan.
+func (k *worker) run(p *plan, s control.Subject) {
+	if len(p.groups) == 0 {
+		return
+	}
 	k.subject = s
 	k.judge.Subject(&k.subject)
-	for i := range groups {
-		g := &groups[i]
-		var known, fresh *remembered
-		if g.index >= 0 {
-			if g.index >= len(k.memories) {
-				k.memories = append(k.memories, make([]memory, g.index+1-len(k.memories))...)
-			}
-			known, fresh = k.recall(g, &k.subject)
+	m := k.memory(p)
+	for i := range p.groups {
+		g := &p.groups[i]
+		known, ok := m.key(p, g, &k.subject)
+		if !ok {
+			k.group(g, nil)
+			continue
 		}
-		for j, e := range g.entries {
-			if !applies(e.control, &k.subject) {
-				continue
+		r := m.groups[i][known]
+		if r == nil {
+			k.group(g, m.remember(i, known, len(g.entries)))
+			continue
+		}
+		k.recall(g, r)
+	}
+}
+
+// remember makes room for what a group says of a content; nil when there is
+// none.
+func (m *memory) remember(i int, at key, n int) *remembered {
+	if len(m.groups[i]) >= maxMemo {
+		return nil
+	}
+	if m.groups[i] == nil {
+		m.groups[i] = map[key]*remembered{}
+	}
+	r := &remembered{verdicts: make([]finding.Verdict, n)}
+	m.groups[i][at] = r
+	return r
+}
+
+// group judges the subject by every control of a group, and fills r, if there
+// is one, with what they said.
+func (k *worker) group(g *group, r *remembered) {
+	for j, e := range g.entries {
+		if !applies(e.control, &k.subject) {
+			continue
+		}
+		verdict := k.one(e)
+		k.count(e, verdict)
+		if r == nil {
+			continue
+		}
+		r.verdicts[j] = verdict
+		if verdict != finding.Pass && verdict != finding.NotApplicable {
+			r.again = append(r.again, j)
+		}
+	}
+}
+
+// recall counts what a group is known to say of the subject, and judges anew
+// those of its controls that did not pass.
+func (k *worker) recall(g *group, r *remembered) {
+	r.hits++
+	for _, j := range r.again {
+		k.again(g.entries[j], r.verdicts[j])
+	}
+	if k.engine.options.Observe == nil {
+		return // the rest is counted at the end
+	}
+	for j, e := range g.entries {
+		if r.verdicts[j] != "" {
+			k.engine.options.Observe(e.control, k.subject, r.verdicts[j])
+		}
+	}
+}
+
+// settle counts the verdicts that were remembered.
+func (k *worker) settle(p *plan) {
+	if p.index >= len(k.memories) {
+		return
+	}
+	for i, known := range k.memories[p.index].groups {
+		for _, r := range known {
+			for j, e := range p.groups[i].entries {
+				k.tallies[e.index].add(r.verdicts[j], r.hits)
 			}
-			verdict := finding.Verdict("")
-			if known != nil {
-				verdict = known.verdicts[j]
-			}
-			if verdict != finding.Pass && verdict != finding.NotApplicable {
-				verdict = k.one(e)
-			}
-			if fresh != nil {
-				fresh.verdicts[j] = verdict
-			}
-			k.count(e, verdict)
 		}
 	}
 }
@@ -207,19 +286,21 @@ func (k *worker) one(e *entry) finding.Verdict {
 	return k.judge.Run(c, func(o control.Outcome) { k.emit(c, o) })
 }
 
+// again judges the subject by a control that is known not to pass.
+func (k *worker) again(e *entry, v finding.Verdict) {
+	c, err := e.compiled()
+	if err != nil || v != finding.Fail {
+		k.one(e)
+		return
+	}
+	k.judge.Again(c, func(o control.Outcome) { k.emit(c, o) })
+}
+
 func (k *worker) count(e *entry, v finding.Verdict) {
 	if observe := k.engine.options.Observe; observe != nil {
 		observe(e.control, k.subject, v)
 	}
-	t := &k.tallies[e.index]
-	switch v {
-	case finding.Pass:
-		t.pass++
-	case finding.Fail:
-		t.fail++
-	case finding.Unknown:
-		t.unknown++
-	}
+	k.tallies[e.index].add(v, 1)
 }
 
 func applies(c *control.Control, s *control.Subject) bool {
@@ -243,17 +324,20 @@ func (k *worker) namespaces(w *world) {
 	for _, name := range w.namespaceNames() {
 		ns := w.Find("Namespace", "", name)
 		k.witness = w.witness(name)
-		k.run(alone(entries), control.Subject{Object: ns, Namespace: name, Declared: ns != nil})
+		k.run(k.engine.alone(entries), control.Subject{Object: ns, Namespace: name, Declared: ns != nil})
 	}
 }
 
 // alone puts each control into a group of its own that remembers nothing.
-func alone(entries []*entry) []group {
-	out := make([]group, len(entries))
-	for i, e := range entries {
-		out[i] = group{index: -1, entries: []*entry{e}}
+func (e *Engine) alone(entries []*entry) *plan {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := &plan{index: e.scopes, groups: make([]group, len(entries))}
+	e.scopes++
+	for i, en := range entries {
+		p.groups[i] = group{entries: []*entry{en}}
 	}
-	return out
+	return p
 }
 
 // input judges the input as a whole.
@@ -265,9 +349,12 @@ func (k *worker) input(w *world) {
 		}
 	}
 	if len(entries) > 0 && len(w.objects) > 0 && k.err == nil {
-		k.run(alone(entries), control.Subject{})
+		k.run(k.engine.alone(entries), control.Subject{})
 	}
 }
+
+// blockSize is how many findings lie in one block.
+const blockSize = 128
 
 // emit makes a finding of a verdict that is not a pass.
 func (k *worker) emit(c *control.Compiled, o control.Outcome) {
@@ -298,7 +385,12 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		namespace = s.Object.InNamespace()
 	}
 	f.ID = finding.ID(c.Identity(), f.Subject.Cluster, group, f.Subject.Kind, namespace, f.Subject.Name, f.Subject.Container, o.Path())
-	k.findings = append(k.findings, f)
+	last := len(k.findings) - 1
+	if last < 0 || len(k.findings[last]) == blockSize {
+		k.findings = append(k.findings, make([]finding.Finding, 0, blockSize))
+		last++
+	}
+	k.findings[last] = append(k.findings[last], f)
 }
 
 // namedAt returns where an object names its namespace, or, when it leaves that
@@ -329,7 +421,10 @@ func (a *Assessment) add(k *worker) {
 		a.tallies[i].fail += t.fail
 		a.tallies[i].unknown += t.unknown
 	}
-	a.findings = append(a.findings, k.findings...)
+	a.findings = slices.Grow(a.findings, len(k.findings)*blockSize)
+	for _, block := range k.findings {
+		a.findings = append(a.findings, block...)
+	}
 }
 
 // maxAlso is how many further places of one finding are listed.

@@ -2,7 +2,6 @@ package assess
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/control"
@@ -11,20 +10,37 @@ import (
 	"github.com/merlon-security/merlon/internal/finding"
 )
 
-// maxMemo is how many distinct footprints one worker remembers for a group.
-// Beyond it nothing new is remembered: a cluster that is all different gains
-// nothing from a memory, and must not pay for one.
+// The memory of verdicts. What a control can read of its subject is known: its
+// footprint. Controls of one footprint form a group, and what all of them said
+// of one content of it is remembered. To look that up costs a few numbers: each
+// place of a footprint (`container.securityContext`) is looked at once for a
+// subject, its content is given a number, and the numbers of a group's places
+// are the key. Contents are compared, not only hashed, so that nothing collides.
+
+// maxMemo is how many contents one worker tells apart at a place, and how many
+// it remembers of a group. Beyond it nothing new is remembered: a cluster that is
+// all different gains nothing from a memory, and must not pay for one.
 const maxMemo = 4096
 
-// maxMisses is after how many misses without a hit a group gives up.
+// maxMisses is after how many new contents with hardly a known one a place is
+// given up, and with it every group that reads it.
 const maxMisses = 256
 
-// group is controls of one kind and scope that read the same parts of their
-// subject. Real clusters hold few distinct values there, so that the verdicts of
-// all of them are mostly one look-up.
+// maxPlaces is how many places a group may read and still be remembered.
+const maxPlaces = 12
+
+// plan is what is to be run for one scope of one kind.
+type plan struct {
+	index  int // of the worker's memory
+	places []place
+	groups []group
+}
+
+// group is controls that read the same places of their subject. Real clusters
+// hold few distinct values there, so that the verdicts of all of them are mostly
+// one look-up.
 type group struct {
-	index   int // of the worker's memory; -1 when nothing may be remembered
-	paths   []place
+	places  []int // of the plan; nil when nothing may be remembered
 	entries []*entry
 }
 
@@ -34,19 +50,37 @@ type place struct {
 	keys     []fact.Key
 }
 
-// remembered is what all controls of a group said of one footprint.
-type remembered struct {
-	parts    []fact.Value
-	kind     string
-	verdicts []finding.Verdict
-	next     *remembered // of the same hash
+// memory is what one worker remembers for one plan.
+type memory struct {
+	places []contents
+	groups []map[key]*remembered
+	// Of the subject in hand: the number of each place's content, 0 where it was
+	// not looked at yet, nowhere where it must not be remembered.
+	now []uint16
 }
 
-// memory is what one worker remembers for one group.
-type memory struct {
-	byHash map[uint64]*remembered
-	hits   int
-	misses int
+type key [maxPlaces]uint16
+
+const nowhere = 0xffff
+
+// contents numbers what was met at one place, from 1.
+type contents struct {
+	byHash  map[uint64]*content
+	n, hits int
+}
+
+type content struct {
+	value   fact.Value
+	missing int // fields on the way that were not there, besides the last
+	number  uint16
+	next    *content // of the same hash
+}
+
+// remembered is what all controls of a group said of one content.
+type remembered struct {
+	verdicts []finding.Verdict // "" for a control that does not concern the subject
+	again    []int             // those that are to be judged anew, for their evidence
+	hits     int
 }
 
 // coarse shortens a path to the level at which footprints are told apart:
@@ -61,27 +95,37 @@ func coarse(p expr.Path) expr.Path {
 	return expr.Path{Var: p.Var, Fields: p.Fields[:min(keep, len(p.Fields))]}
 }
 
-// grouped puts controls with one footprint together.
-func (e *Engine) grouped(entries []*entry) []group {
-	var out []group
-	at := map[string]int{}
+// planOf puts controls with one footprint together.
+func (e *Engine) planOf(entries []*entry) *plan {
+	p := &plan{index: e.scopes}
+	e.scopes++
+	groups, places := map[string]int{}, map[string]int{}
 	for _, en := range entries {
 		paths, ok := e.footprint(en)
-		key := strings.Join(paths, "\x01")
-		if !ok {
-			out = append(out, group{index: -1, entries: []*entry{en}})
+		if !ok || len(paths) > maxPlaces {
+			p.groups = append(p.groups, group{entries: []*entry{en}})
 			continue
 		}
-		i, known := at[key]
+		name := strings.Join(paths, "\x01")
+		i, known := groups[name]
 		if !known {
-			i = len(out)
-			at[key] = i
-			out = append(out, group{index: e.memories, paths: places(paths)})
-			e.memories++
+			i = len(p.groups)
+			groups[name] = i
+			g := group{places: make([]int, 0, len(paths))}
+			for _, path := range paths {
+				at, known := places[path]
+				if !known {
+					at = len(p.places)
+					places[path] = at
+					p.places = append(p.places, placeOf(path))
+				}
+				g.places = append(g.places, at)
+			}
+			p.groups = append(p.groups, g)
 		}
-		out[i].entries = append(out[i].entries, en)
+		p.groups[i].entries = append(p.groups[i].entries, en)
 	}
-	return out
+	return p
 }
 
 // footprint returns the coarse paths of a control, sorted; false when it may
@@ -96,6 +140,9 @@ func (e *Engine) footprint(en *entry) ([]string, bool) {
 		return nil, false
 	}
 	var out []string
+	if len(c.Scope.Containers) > 0 {
+		out = append(out, "containerType") // decides whether the control applies
+	}
 	for _, p := range fine {
 		switch p.Var {
 		case "params", "kubernetes", "item", "variables":
@@ -117,16 +164,13 @@ func (e *Engine) footprint(en *entry) ([]string, bool) {
 	return slices.Compact(out), true
 }
 
-func places(paths []string) []place {
-	out := make([]place, len(paths))
-	for i, p := range paths {
-		fields := strings.Split(p, "\x00")
-		out[i].variable = fields[0]
-		for _, f := range fields[1:] {
-			out[i].keys = append(out[i].keys, fact.K(f))
-		}
+func placeOf(path string) place {
+	fields := strings.Split(path, "\x00")
+	p := place{variable: fields[0]}
+	for _, f := range fields[1:] {
+		p.keys = append(p.keys, fact.K(f))
 	}
-	return out
+	return p
 }
 
 // follow returns what lies at a place of a subject, and how many of the fields
@@ -168,48 +212,66 @@ func (p *place) follow(s *control.Subject) (v fact.Value, missing int, ok bool) 
 
 var keyMetadata = fact.K("metadata")
 
-// recall looks a subject up in the memory of a group. It returns the verdicts,
-// or, when there are none, where to put them; both nil when nothing is to be
-// remembered.
-func (k *worker) recall(g *group, s *control.Subject) (known *remembered, fresh *remembered) {
-	m := &k.memories[g.index]
-	if m.misses > maxMisses && m.hits < m.misses/8 {
-		return nil, nil
+// memory returns the worker's memory for a plan, ready for a new subject.
+func (k *worker) memory(p *plan) *memory {
+	for p.index >= len(k.memories) {
+		k.memories = append(k.memories, memory{})
 	}
-	h := uint64(len(g.paths))
-	parts := k.parts[:0]
-	kind := ""
-	for i := range g.paths {
-		if g.paths[i].variable == "containerType" {
-			kind += string(s.Container.Type)
-			h = h*31 + uint64(len(kind))
-			continue
-		}
-		v, missing, ok := g.paths[i].follow(s)
-		if !ok {
-			return nil, nil
-		}
-		if missing > 0 { // rare: a pod without metadata, an object without spec
-			kind += "/" + strconv.Itoa(i) + ":" + strconv.Itoa(missing)
-		}
-		parts = append(parts, v)
-		h = h*0x9e3779b97f4a7c15 + v.Hash()
+	m := &k.memories[p.index]
+	if m.places == nil {
+		m.places, m.now = make([]contents, len(p.places)), make([]uint16, len(p.places))
+		m.groups = make([]map[key]*remembered, len(p.groups))
 	}
-	k.parts = parts
-	if m.byHash == nil {
-		m.byHash = map[uint64]*remembered{}
-	}
-	for r := m.byHash[h]; r != nil; r = r.next {
-		if r.kind == kind && slices.EqualFunc(r.parts, parts, fact.Equal) {
-			m.hits++
-			return r, nil
-		}
-	}
-	m.misses++
-	if len(m.byHash) >= maxMemo {
-		return nil, nil
-	}
-	r := &remembered{parts: slices.Clone(parts), kind: kind, next: m.byHash[h], verdicts: make([]finding.Verdict, len(g.entries))}
-	m.byHash[h] = r
-	return nil, r
+	clear(m.now)
+	return m
 }
+
+// key returns what a subject is to a group; false when nothing is to be
+// remembered of it.
+func (m *memory) key(p *plan, g *group, s *control.Subject) (key, bool) {
+	var out key
+	for i, at := range g.places {
+		n := m.now[at]
+		if n == 0 {
+			n = m.places[at].number(&p.places[at], s)
+			m.now[at] = n
+		}
+		if n == nowhere {
+			return key{}, false
+		}
+		out[i] = n
+	}
+	return out, g.places != nil
+}
+
+// number returns the number of what lies at a place of a subject.
+func (c *contents) number(p *place, s *control.Subject) uint16 {
+	if p.variable == "containerType" {
+		return 1 + uint16(slices.Index(containerTypes[:], s.Container.Type))
+	}
+	if c.n > maxMisses && c.hits < c.n/8 {
+		return nowhere
+	}
+	v, missing, ok := p.follow(s)
+	if !ok {
+		return nowhere
+	}
+	h := v.Hash() + uint64(missing)
+	for x := c.byHash[h]; x != nil; x = x.next {
+		if x.missing == missing && fact.Equal(x.value, v) {
+			c.hits++
+			return x.number
+		}
+	}
+	if c.n >= maxMemo {
+		return nowhere
+	}
+	if c.byHash == nil {
+		c.byHash = map[uint64]*content{}
+	}
+	c.n++
+	c.byHash[h] = &content{value: v, missing: missing, number: uint16(c.n), next: c.byHash[h]}
+	return uint16(c.n)
+}
+
+var containerTypes = [...]fact.ContainerType{fact.AppContainer, fact.InitContainer, fact.SidecarContainer, fact.EphemeralContainer}

@@ -293,6 +293,13 @@ type Judge struct {
 
 	selectingOf *fact.Object
 	selected    map[string]expr.Value // by kind
+
+	// Room for what an evaluation reads, and for a message.
+	trace, placed expr.Trace
+	buf           []byte
+
+	lists map[[2]string]expr.Value // objects of a kind and namespace
+	named map[[2]string]bool       // whether a name and its value carry a secret
 }
 
 // NewJudge returns a judge for a Kubernetes minor version. world answers the
@@ -354,22 +361,26 @@ func (j *Judge) variable(name string) expr.Value {
 }
 
 func podValue(p *fact.PodTemplate) expr.Value {
-	keys, vals := []string{"spec"}, []expr.Value{expr.FromFact(p.Spec)}
 	if p.Metadata.Kind() == fact.Map {
-		keys, vals = append(keys, "metadata"), append(vals, expr.FromFact(p.Metadata))
+		return podShape.Of(expr.FromFact(p.Spec), expr.FromFact(p.Metadata))
 	}
-	return expr.MapOf(keys, vals)
+	return bareShape.Of(expr.FromFact(p.Spec))
 }
+
+var (
+	podShape     = expr.NewShape("spec", "metadata")
+	bareShape    = expr.NewShape("spec")
+	requestShape = expr.NewShape("namespace", "name", "operation", "kind")
+	kindShape    = expr.NewShape("group", "version", "kind")
+)
 
 func requestValue(s *Subject) expr.Value {
 	if s.Object == nil {
 		return expr.FromGo(map[string]any{"namespace": s.Namespace, "name": s.Namespace, "operation": "CREATE"})
 	}
 	o := s.Object
-	kind := expr.MapOf([]string{"group", "version", "kind"}, []expr.Value{expr.StringOf(o.Group), expr.StringOf(o.Version), expr.StringOf(o.Kind)})
-	return expr.MapOf([]string{"namespace", "name", "operation", "kind"}, []expr.Value{
-		expr.StringOf(o.InNamespace()), expr.StringOf(o.Name), expr.StringOf("CREATE"), kind,
-	})
+	kind := kindShape.Of(expr.StringOf(o.Group), expr.StringOf(o.Version), expr.StringOf(o.Kind))
+	return requestShape.Of(expr.StringOf(o.InNamespace()), expr.StringOf(o.Name), expr.StringOf("CREATE"), kind)
 }
 
 func (j *Judge) namespaceObject() expr.Value {
@@ -382,15 +393,31 @@ func (j *Judge) namespaceObject() expr.Value {
 	return expr.MapOf(nil, nil)
 }
 
-// Run judges the subject by one control and calls emit for each verdict that is
-// not a pass. It returns how the control stands on the subject as a whole: the
-// worst of fail, unknown, pass; or not applicable.
-func (j *Judge) Run(c *Compiled, emit func(Outcome)) finding.Verdict {
+// Again judges the subject by a control that is known to fail on it, for the
+// evidence: what Run does, without finding out first whether it fails.
+func (j *Judge) Again(c *Compiled, emit func(Outcome)) {
+	if c.items != nil {
+		j.Run(c, emit)
+		return
+	}
+	j.begin(c)
+	emit(j.failed(expr.Value{}))
+}
+
+// begin makes the frame ready for a control.
+func (j *Judge) begin(c *Compiled) {
 	j.control = c
 	if c.hasParams {
 		j.frame.Set("params", c.params)
 	}
 	j.frame.Begin(c.env)
+}
+
+// Run judges the subject by one control and calls emit for each verdict that is
+// not a pass. It returns how the control stands on the subject as a whole: the
+// worst of fail, unknown, pass; or not applicable.
+func (j *Judge) Run(c *Compiled, emit func(Outcome)) finding.Verdict {
+	j.begin(c)
 	if c.when != nil {
 		switch v := c.when.Eval(j.frame); {
 		case v.Kind() == expr.Bool && !v.True():
@@ -455,7 +482,8 @@ func (j *Judge) unknown(key string, v expr.Value) Outcome {
 // failed evaluates once more, watching what is read, to find the field at fault
 // and the evidence.
 func (j *Judge) failed(item expr.Value) Outcome {
-	trace := &expr.Trace{}
+	trace := &j.trace
+	trace.Reads = trace.Reads[:0]
 	j.frame.Begin(j.control.env)
 	j.frame.Trace = trace
 	j.control.require.Eval(j.frame)
@@ -471,18 +499,19 @@ func (j *Judge) failed(item expr.Value) Outcome {
 }
 
 func (j *Judge) text(message []hole) string {
-	var b strings.Builder
+	b := j.buf[:0]
 	for _, h := range message {
 		if h.expr == nil {
-			b.WriteString(h.text)
+			b = append(b, h.text...)
 			continue
 		}
 		v := h.expr.Eval(j.frame)
 		if v.Err() != nil {
-			b.WriteString("?")
+			b = append(b, '?')
 			continue
 		}
-		b.WriteString(j.lib.secrets.shown(v.Node(), v.Text(), false))
+		b = append(b, j.lib.secrets.shown(v.Node(), v.Text(), false)...)
 	}
-	return b.String()
+	j.buf = b
+	return string(b)
 }

@@ -100,7 +100,7 @@ func (lib *Library) textFunctions() []expr.Func {
 			}
 			return expr.FromGo(kinds)
 		}),
-		{Name: "secretKeys", Min: 1, Max: 1, Call: lib.secretKeys},
+		{Name: "secretKeys", Min: 1, Max: 1, Call: secretKeys},
 		textFunction("saysSecret", 1, func(s []string) expr.Value { return expr.BoolOf(secrets.SaysSecret(s[0])) }),
 		{Name: "secretsInCommand", Min: 1, Max: 1, Call: lib.secretsInCommand},
 		{Name: "unsortedKeys", Min: 1, Max: 1, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
@@ -119,6 +119,9 @@ func (lib *Library) textFunctions() []expr.Func {
 				return expr.BoolOf(c.FlagSet(args[0].Str()))
 			}
 			return bad("flagSet")
+		}},
+		{Name: "metadata", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
+			return f.World.(*view).judge.metadata(args[0])
 		}},
 		{Name: "containers", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
 			return f.World.(*view).judge.containers(args[0])
@@ -145,13 +148,14 @@ func (lib *Library) secretsInCommand(_ *expr.Frame, args []expr.Value) expr.Valu
 
 // secretKeys lists the keys of a map whose values look like secrets, as
 // secretKind sees them.
-func (lib *Library) secretKeys(_ *expr.Frame, args []expr.Value) expr.Value {
+func secretKeys(f *expr.Frame, args []expr.Value) expr.Value {
 	if args[0].Kind() != expr.Map {
 		return bad("secretKeys")
 	}
 	var out []expr.Value
+	j := f.World.(*view).judge
 	args[0].Each(func(k, v expr.Value) bool {
-		if _, found := lib.secrets.detector.Named(k.Str(), v.Text()); found && v.Kind() != expr.Map && v.Kind() != expr.List {
+		if v.Kind() != expr.Map && v.Kind() != expr.List && j.secret(k.Str(), v.Text()) {
 			out = append(out, k)
 		}
 		return true
@@ -273,7 +277,7 @@ func worldFunctions() []expr.Func {
 			if len(args) == 2 {
 				namespace = args[1].Str()
 			}
-			return objectList(w.Objects(args[0].Str(), namespace))
+			return f.World.(*view).judge.objects(w, args[0].Str(), namespace)
 		}},
 		{Name: "find", Min: 3, Max: 3, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
 			w := f.World.(*view).world
@@ -318,6 +322,45 @@ func worldFunctions() []expr.Func {
 	}
 }
 
+// maxKept bounds what a judge keeps of each sort of answer.
+const maxKept = 4096
+
+// objects returns the objects of a kind. Many controls ask for those of the
+// namespace in hand, and its objects are judged one after the other, so the
+// answers are kept.
+func (j *Judge) objects(w World, kind, namespace string) expr.Value {
+	key := [2]string{kind, namespace}
+	v, ok := j.lists[key]
+	if !ok {
+		if j.lists == nil || len(j.lists) >= maxKept {
+			j.lists = map[[2]string]expr.Value{}
+		}
+		v = objectList(w.Objects(kind, namespace))
+		j.lists[key] = v
+	}
+	return v
+}
+
+// secret reports whether a value under a name looks like a secret. Labels and
+// annotations repeat from object to object, so the answers for short ones are
+// kept.
+func (j *Judge) secret(name, value string) bool {
+	if len(name)+len(value) > 128 {
+		_, found := j.lib.secrets.detector.Named(name, value)
+		return found
+	}
+	key := [2]string{name, value}
+	found, ok := j.named[key]
+	if !ok {
+		if j.named == nil || len(j.named) >= maxKept {
+			j.named = map[[2]string]bool{}
+		}
+		_, found = j.lib.secrets.detector.Named(name, value)
+		j.named[key] = found
+	}
+	return found
+}
+
 // selecting returns what selects the pods of an object. Many controls ask it of
 // the same object, so the answers for the last one are kept.
 func (j *Judge) selecting(w World, kind string, o *fact.Object) expr.Value {
@@ -331,6 +374,30 @@ func (j *Judge) selecting(w World, kind string, o *fact.Object) expr.Value {
 	}
 	return v
 }
+
+// metadata returns the metadata of an object and of the pods that it carries.
+func (j *Judge) metadata(object expr.Value) expr.Value {
+	o := j.subject.Object
+	if o == nil || !o.Root.Same(object.Node()) {
+		return expr.Errorf("metadata: not the object that is judged")
+	}
+	var out []expr.Value
+	add := func(v fact.Value) {
+		if v.Kind() == fact.Map {
+			out = append(out, expr.FromFact(v))
+		}
+	}
+	own := o.Root.Get(keyMetadata)
+	add(own)
+	for _, p := range fact.PodTemplates(o) {
+		if !p.Metadata.Same(own) {
+			add(p.Metadata)
+		}
+	}
+	return expr.ListOf(out)
+}
+
+var keyMetadata = fact.K("metadata")
 
 // containers returns all containers of a pod. Many controls ask for those of the
 // same pod, so the last answer is kept.
@@ -355,12 +422,14 @@ func (j *Judge) image(ref string) expr.Value {
 	if j.imageOf != ref || j.imageParts.Kind() == expr.Unset {
 		i := ParseImage(ref)
 		j.imageOf = ref
-		j.imageParts = expr.MapOf([]string{"registry", "repository", "name", "tag", "digest"}, []expr.Value{
+		j.imageParts = imageShape.Of(
 			expr.StringOf(i.Registry), expr.StringOf(i.Repository), expr.StringOf(i.Name), expr.StringOf(i.Tag), expr.StringOf(i.Digest),
-		})
+		)
 	}
 	return j.imageParts
 }
+
+var imageShape = expr.NewShape("registry", "repository", "name", "tag", "digest")
 
 // Image is the reference of an image with Docker's short forms made full.
 type Image struct{ Registry, Repository, Name, Tag, Digest string }

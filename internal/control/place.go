@@ -18,7 +18,8 @@ const maxEvidence = 6
 func (j *Judge) place(paths []*expr.Program, trace *expr.Trace, item expr.Value) (at fact.Value, missing string) {
 	var missed *expr.Read
 	for _, p := range paths {
-		t := &expr.Trace{}
+		t := &j.placed
+		t.Reads = t.Reads[:0]
 		j.frame.Trace = t
 		v := p.Eval(j.frame)
 		j.frame.Trace = nil
@@ -29,7 +30,8 @@ func (j *Judge) place(paths []*expr.Program, trace *expr.Trace, item expr.Value)
 			return v.Node(), ""
 		}
 		if n := len(t.Reads); n > 0 && missed == nil {
-			missed = &t.Reads[n-1]
+			last := t.Reads[n-1]
+			missed = &last
 		}
 	}
 	if missed != nil {

@@ -13,72 +13,59 @@ type PodTemplate struct {
 // controllers create pods from exactly this shape.
 //
 // Sources: Kubernetes API reference 1.36; the CRDs of Argo Rollouts 1.8, Knative
-// 1.18, OpenShift 4.19, OpenKruise 1.8, Volcano 1.12, Kubeflow training 1.9, KubeRay 1.4, KEDA 2.17,
-// Agent Sandbox 0.1.
-func podPaths(group, kind string) [][]string {
-	switch group + "/" + kind {
-	case "/Pod":
-		return [][]string{{}}
-	case "/PodTemplate":
-		return [][]string{{"template"}}
-	case "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "/ReplicationController", "batch/Job",
-		"argoproj.io/Rollout", "apps.openshift.io/DeploymentConfig", "serving.knative.dev/Service",
-		"apps.kruise.io/CloneSet", "apps.kruise.io/StatefulSet", "apps.kruise.io/DaemonSet":
-		return [][]string{{"spec", "template"}}
-	case "serving.knative.dev/Configuration":
-		return [][]string{{"spec", "template"}}
-	case "serving.knative.dev/Revision":
-		return [][]string{{}}
-	case "batch/CronJob":
-		return [][]string{{"spec", "jobTemplate", "spec", "template"}}
-	case "apps.kruise.io/AdvancedCronJob":
-		return [][]string{{"spec", "template", "jobTemplate", "spec", "template"}}
-	case "keda.sh/ScaledJob":
-		return [][]string{{"spec", "jobTargetRef", "template"}}
-	case "agents.x-k8s.io/Sandbox", "extensions.agents.x-k8s.io/SandboxTemplate":
-		return [][]string{{"spec", "podTemplate"}}
-	}
-	return nil
+// 1.18, OpenShift 4.19, OpenKruise 1.8, KEDA 2.17, Agent Sandbox 0.1.
+var podPaths = map[string][]Key{
+	"Pod":         {},
+	"PodTemplate": keys("template"),
+
+	"apps/Deployment": specTemplate, "apps/StatefulSet": specTemplate, "apps/DaemonSet": specTemplate,
+	"apps/ReplicaSet": specTemplate, "ReplicationController": specTemplate, "batch/Job": specTemplate,
+	"argoproj.io/Rollout": specTemplate, "apps.openshift.io/DeploymentConfig": specTemplate,
+	"serving.knative.dev/Service": specTemplate, "serving.knative.dev/Configuration": specTemplate,
+	"apps.kruise.io/CloneSet": specTemplate, "apps.kruise.io/StatefulSet": specTemplate, "apps.kruise.io/DaemonSet": specTemplate,
+
+	"serving.knative.dev/Revision":   {},
+	"batch/CronJob":                  keys("spec", "jobTemplate", "spec", "template"),
+	"apps.kruise.io/AdvancedCronJob": keys("spec", "template", "jobTemplate", "spec", "template"),
+	"keda.sh/ScaledJob":              keys("spec", "jobTargetRef", "template"),
+
+	"agents.x-k8s.io/Sandbox":                    keys("spec", "podTemplate"),
+	"extensions.agents.x-k8s.io/SandboxTemplate": keys("spec", "podTemplate"),
+	"ray.io/RayCluster":                          keys("spec", "headGroupSpec", "template"),
 }
 
-// manyPods are kinds that carry one pod per role, in a list or map below a path.
-func manyPods(group, kind string) (path []string, template []string) {
-	switch group + "/" + kind {
-	case "batch.volcano.sh/Job":
-		return []string{"spec", "tasks"}, []string{"template"}
-	case "kubeflow.org/PyTorchJob":
-		return []string{"spec", "pytorchReplicaSpecs"}, []string{"template"}
-	case "kubeflow.org/TFJob":
-		return []string{"spec", "tfReplicaSpecs"}, []string{"template"}
-	case "kubeflow.org/MPIJob":
-		return []string{"spec", "mpiReplicaSpecs"}, []string{"template"}
-	case "jobset.x-k8s.io/JobSet":
-		return []string{"spec", "replicatedJobs"}, []string{"template", "spec", "template"}
-	case "ray.io/RayCluster":
-		return []string{"spec", "workerGroupSpecs"}, []string{"template"}
-	}
-	return nil, nil
+var specTemplate = keys("spec", "template")
+
+// manyPods are kinds that carry one pod per role, in a list or map below a path;
+// template leads from its elements to the pod.
+//
+// Sources: the CRDs of Volcano 1.12, Kubeflow training 1.9, JobSet 0.8, KubeRay 1.4.
+var manyPods = map[string]struct{ path, template []Key }{
+	"batch.volcano.sh/Job":    {keys("spec", "tasks"), keys("template")},
+	"kubeflow.org/PyTorchJob": {keys("spec", "pytorchReplicaSpecs"), keys("template")},
+	"kubeflow.org/TFJob":      {keys("spec", "tfReplicaSpecs"), keys("template")},
+	"kubeflow.org/MPIJob":     {keys("spec", "mpiReplicaSpecs"), keys("template")},
+	"jobset.x-k8s.io/JobSet":  {keys("spec", "replicatedJobs"), keys("template", "spec", "template")},
+	"ray.io/RayCluster":       {keys("spec", "workerGroupSpecs"), keys("template")},
 }
 
 // PodTemplates returns the pods that an object carries, in document order: none
 // for most kinds, one for the workloads, more for jobs with several roles.
 func PodTemplates(o *Object) []PodTemplate {
+	kind := o.GroupKind()
 	var out []PodTemplate
 	add := func(holder Value) {
 		if spec := holder.Get(keySpec); spec.Kind() == Map {
 			out = append(out, PodTemplate{o, holder.Get(keyMetadata), spec})
 		}
 	}
-	for _, path := range podPaths(o.Group, o.Kind) {
-		add(o.Root.At(path...))
-	}
-	if path, template := manyPods(o.Group, o.Kind); path != nil {
-		for c := range o.Root.At(path...).Children() {
-			add(c.At(template...))
+	if many, ok := manyPods[kind]; ok {
+		for c := range o.Root.along(many.path).Children() {
+			add(c.along(many.template))
 		}
 	}
-	if o.Group == "ray.io" && o.Kind == "RayCluster" {
-		add(o.Root.At("spec", "headGroupSpec", "template"))
+	if path, ok := podPaths[kind]; ok {
+		add(o.Root.along(path))
 	}
 	return out
 }
@@ -103,18 +90,19 @@ type Container struct {
 // Containers returns every container of the pod: init containers and sidecars,
 // then containers, then ephemeral ones.
 func (p *PodTemplate) Containers() []Container {
-	var out []Container
-	for c := range p.Spec.Get(keyInitContainers).Children() {
+	inits, apps, ephemeral := p.Spec.Get(keyInitContainers), p.Spec.Get(keyContainers), p.Spec.Get(keyEphemeralContainers)
+	out := make([]Container, 0, inits.Len()+apps.Len()+ephemeral.Len())
+	for c := range inits.Children() {
 		t := InitContainer
 		if c.Get(keyRestartPolicy).Str() == "Always" {
 			t = SidecarContainer
 		}
 		out = append(out, Container{t, c})
 	}
-	for c := range p.Spec.Get(keyContainers).Children() {
+	for c := range apps.Children() {
 		out = append(out, Container{AppContainer, c})
 	}
-	for c := range p.Spec.Get(keyEphemeralContainers).Children() {
+	for c := range ephemeral.Children() {
 		out = append(out, Container{EphemeralContainer, c})
 	}
 	return out

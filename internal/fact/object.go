@@ -18,6 +18,9 @@ type Object struct {
 	Root                 Value
 	Origin               Origin
 	Waivers              []Note // waiver comments of the document, as written
+
+	// Set by NewObject, for both are asked for often; "" is not known yet.
+	groupKind, inNamespace string
 }
 
 // Note is a comment addressed to Merlon and the line it stands on; Line is the
@@ -45,12 +48,17 @@ func NewObject(root Value, origin Origin) (Object, bool) {
 	if o.Name == "" {
 		o.Name = meta.Get(keyGenerateName).Str()
 	}
-	return normalise(o), true
+	o = normalise(o)
+	o.groupKind, o.inNamespace = o.GroupKind(), o.InNamespace()
+	return o, true
 }
 
 // GroupKind returns "Kind" for the core group and "group/Kind" for others: the
 // form in which controls name kinds.
 func (o *Object) GroupKind() string {
+	if o.groupKind != "" {
+		return o.groupKind
+	}
 	if o.Group == "" {
 		return o.Kind
 	}
@@ -69,6 +77,8 @@ func (o *Object) APIVersion() string {
 // written, else "default", and "" for kinds that have none.
 func (o *Object) InNamespace() string {
 	switch {
+	case o.inNamespace != "":
+		return o.inNamespace
 	case clusterScoped(o.Group, o.Kind):
 		return ""
 	case o.Namespace == "":

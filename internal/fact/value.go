@@ -193,6 +193,14 @@ func (v Value) At(names ...string) Value {
 	return v
 }
 
+// along follows keys from v.
+func (v Value) along(path []Key) Value {
+	for _, k := range path {
+		v = v.Get(k)
+	}
+	return v
+}
+
 // Index returns child i of a list or map in document order, or the zero Value.
 func (v Value) Index(i int) Value {
 	if i < 0 || i >= v.Len() {

@@ -190,7 +190,7 @@ type Report struct {
 // versions, changed texts and severities. path is the path of the field with
 // list elements by their merge key. See the glossary.
 func ID(control, cluster, group, kind, namespace, name, container, path string) string {
-	var buf []byte
+	buf := make([]byte, 0, 512)
 	for _, part := range [...]string{control, cluster, group, kind, namespace, name, container, path} {
 		buf = strconv.AppendInt(buf, int64(len(part)), 10)
 		buf = append(append(buf, ':'), part...)

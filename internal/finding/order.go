@@ -8,20 +8,43 @@ import (
 // Sort puts findings in the one order that every output uses: what is worst
 // first, then by subject and place.
 func Sort(findings []Finding) {
-	slices.SortFunc(findings, func(a, b Finding) int {
-		return cmp.Or(
-			cmp.Compare(b.Severity, a.Severity),
-			cmp.Compare(a.Location.File, b.Location.File),
-			cmp.Compare(a.Location.Line, b.Location.Line),
-			cmp.Compare(a.Location.Column, b.Location.Column),
-			cmp.Compare(a.Control, b.Control),
-			cmp.Compare(a.Subject.Namespace, b.Subject.Namespace),
-			cmp.Compare(a.Subject.Kind, b.Subject.Kind),
-			cmp.Compare(a.Subject.Name, b.Subject.Name),
-			cmp.Compare(a.Subject.Container, b.Subject.Container),
-			cmp.Compare(a.ID, b.ID),
-		)
-	})
+	order := make([]*Finding, len(findings)) // a finding is large; a pointer is swapped sooner
+	for i := range findings {
+		order[i] = &findings[i]
+	}
+	slices.SortFunc(order, compare)
+	sorted := make([]Finding, len(findings))
+	for i, f := range order {
+		sorted[i] = *f
+	}
+	copy(findings, sorted)
+}
+
+func compare(a, b *Finding) int {
+	// By hand, not with cmp.Or, which compares everything before it looks.
+	if c := cmp.Compare(b.Severity, a.Severity); c != 0 {
+		return c
+	}
+	if c := compareLocations(&a.Location, &b.Location); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(a.Control, b.Control); c != 0 {
+		return c
+	}
+	return cmp.Or(
+		cmp.Compare(a.Subject.Namespace, b.Subject.Namespace),
+		cmp.Compare(a.Subject.Kind, b.Subject.Kind),
+		cmp.Compare(a.Subject.Name, b.Subject.Name),
+		cmp.Compare(a.Subject.Container, b.Subject.Container),
+		cmp.Compare(a.ID, b.ID),
+	)
+}
+
+func compareLocations(a, b *Location) int {
+	if c := cmp.Compare(a.File, b.File); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
 // Summarise counts findings and gaps into s, leaving its other fields.

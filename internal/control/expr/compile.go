@@ -304,13 +304,18 @@ func (c *compiler) function(name string, args []code) (code, error) {
 	}
 	c.whole = c.whole || own.Whole
 	return func(f *Frame) Value {
-		vals := make([]Value, len(args))
-		for i, a := range args {
-			if vals[i] = a(f); vals[i].kind == Error {
-				return vals[i]
+		from := len(f.args)
+		for _, a := range args {
+			v := a(f)
+			if v.kind == Error {
+				f.args = f.args[:from]
+				return v
 			}
+			f.args = append(f.args, v)
 		}
-		return own.Call(f, vals)
+		v := own.Call(f, f.args[from:])
+		f.args = f.args[:from]
+		return v
 	}, nil
 }
 

@@ -14,9 +14,9 @@ import (
 // Func is a function that Merlon adds to CEL. Arguments are never errors.
 type Func struct {
 	Name     string
-	Min, Max int  // how many arguments it takes
-	Whole    bool // it sees more than the subject and its own arguments
-	Call     func(f *Frame, args []Value) Value
+	Min, Max int                                // how many arguments it takes
+	Whole    bool                               // it sees more than the subject and its own arguments
+	Call     func(f *Frame, args []Value) Value // does not keep args
 }
 
 // Env is what an expression may name: variables and functions. It is immutable

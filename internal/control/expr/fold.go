@@ -157,6 +157,9 @@ func (c *compiler) appendingOne(slot int, elem ast.Expr) (code, error) {
 		if !ok {
 			return add(acc, ListOf([]Value{v}))
 		}
+		if l.elems == nil {
+			l.elems = make([]Value, 0, 4) // most lists are short; growing from one costs three allocations
+		}
 		l.elems = append(l.elems, v)
 		return acc
 	}, nil

@@ -20,7 +20,8 @@ type Frame struct {
 	vars   []Value
 	locals []Value
 	named  []Value
-	used   int // how many of locals the running expression takes
+	args   []Value // of the calls under way, innermost last
+	used   int     // how many of locals the running expression takes
 	steps  int
 	over   bool
 

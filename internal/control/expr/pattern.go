@@ -70,7 +70,7 @@ func containsAny(text string, words []string) bool {
 
 // maxWords is how many words are looked for at most; beyond it the regular
 // expression itself is as fast.
-const maxWords = 40
+const maxWords = 64
 
 // needed returns words one of which every match of an expression holds, and
 // whether in any case; nil when there are none worth looking for.

@@ -114,6 +114,21 @@ func MapOf(keys []string, vals []Value) Value {
 	return Value{kind: Map, ref: d}
 }
 
+// Shape makes maps of the same keys. It is immutable.
+type Shape struct{ keys []Value }
+
+// NewShape returns the shape of maps with the keys given.
+func NewShape(keys ...string) Shape {
+	var s Shape
+	for _, k := range keys {
+		s.keys = append(s.keys, StringOf(k))
+	}
+	return s
+}
+
+// Of returns a CEL map of the shape; the values stand in the order of its keys.
+func (s Shape) Of(vals ...Value) Value { return Value{kind: Map, ref: &dict{keys: s.keys, vals: vals}} }
+
 // Some returns an optional that holds v; None, one that holds nothing.
 func Some(v Value) Value { return Value{kind: Optional, ref: &v} }
 

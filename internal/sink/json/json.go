@@ -36,14 +36,15 @@ func (s *Sink) Publish(_ context.Context, r *finding.Report) error {
 	w.field(",", "kubernetes", r.Kubernetes)
 	w.field(",", "target", r.Target)
 	w.field(",", "summary", r.Summary)
-	list(w, "findings", r.Findings)
-	list(w, "gaps", r.Gaps)
-	list(w, "frameworks", r.Frameworks)
+	enc := &encoder{}
+	list(w, "findings", r.Findings, func(f *finding.Finding) { w.buf = enc.finding(w.buf[:0], f); w.Write(w.buf) })
+	list(w, "gaps", r.Gaps, func(g *finding.Gap) { w.value(g) })
+	list(w, "frameworks", r.Frameworks, func(f *finding.Framework) { w.value(f) })
 	if len(r.Notices) > 0 {
-		list(w, "notices", r.Notices)
+		list(w, "notices", r.Notices, func(n *string) { w.value(n) })
 	}
 	w.WriteString("\n}\n")
-	if err := errors.Join(w.err, w.Flush()); err != nil {
+	if err := errors.Join(w.err, enc.err, w.Flush()); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil
@@ -72,7 +73,7 @@ func (w *writer) field(before, name string, v any) {
 	w.value(v)
 }
 
-func list[T any](w *writer, name string, elems []T) {
+func list[T any](w *writer, name string, elems []T, one func(*T)) {
 	w.WriteString(",\n ")
 	w.value(name)
 	w.WriteString(": [")
@@ -81,7 +82,7 @@ func list[T any](w *writer, name string, elems []T) {
 			w.WriteByte(',')
 		}
 		w.WriteString("\n  ")
-		w.value(&elems[i])
+		one(&elems[i])
 	}
 	w.WriteString("\n ]")
 }
