@@ -1,5 +1,7 @@
 package fact
 
+import "strings"
+
 // PodTemplate is one pod as some object carries it: the pod's metadata and
 // spec, and where they lie.
 type PodTemplate struct {
@@ -39,6 +41,20 @@ func podPaths(group, kind string) [][]string {
 		return [][]string{{"spec", "podTemplate"}}
 	}
 	return nil
+}
+
+// WorkloadKinds returns every kind that carries pods, owners before what they
+// own. The caller may keep it.
+func WorkloadKinds() []string {
+	return []string{
+		"serving.knative.dev/Service", "serving.knative.dev/Configuration", "serving.knative.dev/Revision",
+		"argoproj.io/Rollout", "apps.openshift.io/DeploymentConfig",
+		"apps.kruise.io/CloneSet", "apps.kruise.io/StatefulSet", "apps.kruise.io/DaemonSet", "apps.kruise.io/AdvancedCronJob",
+		"extensions.agents.x-k8s.io/SandboxTemplate", "agents.x-k8s.io/Sandbox",
+		"ray.io/RayCluster", "batch.volcano.sh/Job", "kubeflow.org/PyTorchJob", "kubeflow.org/TFJob", "kubeflow.org/MPIJob",
+		"jobset.x-k8s.io/JobSet", "keda.sh/ScaledJob", "batch/CronJob", "batch/Job",
+		"apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "ReplicationController", "apps/ReplicaSet", "PodTemplate", "Pod",
+	}
 }
 
 // manyPods are kinds that carry one pod per role, in a list or map below a path.
@@ -120,9 +136,9 @@ func (p *PodTemplate) Containers() []Container {
 	return out
 }
 
-// clusterScoped reports whether a kind that Merlon knows has no namespace. A
+// ClusterScoped reports whether a kind that Merlon knows has no namespace. A
 // kind it does not know is taken to have one.
-func clusterScoped(group, kind string) bool {
+func ClusterScoped(group, kind string) bool {
 	switch group + "/" + kind {
 	case "/Namespace", "/Node", "/PersistentVolume", "/ComponentStatus",
 		"rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/ClusterRoleBinding",
@@ -143,4 +159,12 @@ func clusterScoped(group, kind string) bool {
 		return true
 	}
 	return false
+}
+
+// InGroup splits a kind as controls name it, "Kind" or "group/Kind".
+func InGroup(kind string) (group, name string) {
+	if i := strings.LastIndexByte(kind, '/'); i >= 0 {
+		return kind[:i], kind[i+1:]
+	}
+	return "", kind
 }

@@ -18,6 +18,23 @@ type Object struct {
 	Root                 Value
 	Origin               Origin
 	Waivers              []Note // waiver comments of the document, as written
+
+	// Alias is the name under which findings know the object, where its own is
+	// made up: a static pod's without its node. "" for its own name.
+	Alias string
+	// Pods is how many pods run that are judged through this object.
+	Pods int
+	// Partial says that only the metadata is known, so that the object answers
+	// whether it exists, and nothing else.
+	Partial bool
+}
+
+// KnownAs returns the name under which findings know the object.
+func (o *Object) KnownAs() string {
+	if o.Alias != "" {
+		return o.Alias
+	}
+	return o.Name
 }
 
 // Note is a comment addressed to Merlon and the line it stands on; Line is the
@@ -69,7 +86,7 @@ func (o *Object) APIVersion() string {
 // written, else "default", and "" for kinds that have none.
 func (o *Object) InNamespace() string {
 	switch {
-	case clusterScoped(o.Group, o.Kind):
+	case ClusterScoped(o.Group, o.Kind):
 		return ""
 	case o.Namespace == "":
 		return "default"
