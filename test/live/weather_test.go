@@ -61,6 +61,7 @@ func objectsOf(w *follower) []*fact.Object {
 // TestWatchExpires ends watches with 410, as an event and as an answer, while
 // objects come and go: only a new list tells that they are gone.
 func TestWatchExpires(t *testing.T) {
+	t.Parallel()
 	l := lab.Open(t)
 	ns := l.Namespace(t)
 	a := l.Account(t, ns)
@@ -97,6 +98,7 @@ func TestWatchExpires(t *testing.T) {
 
 // TestListExpires forgets the second page of every list.
 func TestListExpires(t *testing.T) {
+	t.Parallel()
 	l := lab.Open(t)
 	ns := l.Namespace(t)
 	a := l.Account(t, ns)
@@ -177,6 +179,7 @@ spec: {group: projectcalico.org, version: v3, groupPriorityMinimum: 1500, versio
 // TestTooManyRequests turns every second request away, with and without a word
 // on when to come back.
 func TestTooManyRequests(t *testing.T) {
+	t.Parallel()
 	l := lab.Open(t)
 	ns := l.Namespace(t)
 	a := l.Account(t, ns)
@@ -207,6 +210,7 @@ func TestTooManyRequests(t *testing.T) {
 
 // TestTokenExpires takes Merlon's token away, and gives it another later.
 func TestTokenExpires(t *testing.T) {
+	t.Parallel()
 	l := lab.Open(t)
 	ns := l.Namespace(t)
 	a := l.Account(t, ns)
@@ -227,6 +231,7 @@ func TestTokenExpires(t *testing.T) {
 // TestPermissionRevoked takes one right away while Merlon watches: it forgets
 // what it may no longer see, says so, and comes back with the right.
 func TestPermissionRevoked(t *testing.T) {
+	t.Parallel()
 	l := lab.Open(t)
 	ns := l.Namespace(t)
 	a := l.Account(t, ns)
@@ -297,6 +302,7 @@ spec: {template: {spec: {containers: [{image: "registry.example.com/app:1", secu
 
 // TestClockSkew puts the API server's clock an hour ahead.
 func TestClockSkew(t *testing.T) {
+	t.Parallel()
 	l := lab.Open(t)
 	ns := l.Namespace(t)
 	a := l.Account(t, ns)
