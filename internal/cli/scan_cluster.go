@@ -97,12 +97,14 @@ func (s *scan) described(c *chosen, lib *control.Library, src source.Source, sna
 	if n := skew(s.info.Date, time.Now()); n != "" {
 		s.notices = append(s.notices, n)
 	}
-	run, blind, err := control.Blind(lib, c.run, s.params, snapshot.Gaps())
+	living, written := control.Living(c.run)
+	c.left = append(c.left, written...)
+	run, blind, err := control.Blind(lib, living, s.params, snapshot.Gaps())
 	if err != nil {
 		return err
 	}
+	c.run, c.left = run, append(c.left, blind...)
 	if len(blind) > 0 {
-		c.run, c.left = run, append(c.left, blind...)
 		s.notices = append(s.notices, fmt.Sprintf("%d controls were not run, because objects they look at were not seen: %s", len(blind), strings.Join(idsOf(blind), ", ")))
 	}
 	return nil

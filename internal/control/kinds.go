@@ -39,7 +39,7 @@ func (c *Compiled) Consults() []string {
 		}
 		for _, call := range p.Calls() {
 			if call.First == "*" { // a kind that the control's settings name
-				if named := textsIn(c.params); len(named) > 0 {
+				if named := kindsIn(c.params); len(named) > 0 {
 					out = append(out, named...)
 					continue
 				}
@@ -51,19 +51,21 @@ func (c *Compiled) Consults() []string {
 	return slices.Compact(out)
 }
 
-// textsIn returns every text in a control's settings.
-func textsIn(v expr.Value) []string {
+// kindsIn returns every text in a control's settings that may be a kind.
+func kindsIn(v expr.Value) []string {
 	var out []string
 	switch v.Kind() {
 	case expr.String:
-		return []string{v.Str()}
+		if _, name := fact.InGroup(v.Str()); name != "" && name[0] >= 'A' && name[0] <= 'Z' && !strings.ContainsAny(v.Str(), " :*") {
+			return []string{v.Str()}
+		}
 	case expr.List:
 		for _, x := range v.Elems() {
-			out = append(out, textsIn(x)...)
+			out = append(out, kindsIn(x)...)
 		}
 	case expr.Map:
 		v.Each(func(_, x expr.Value) bool {
-			out = append(out, textsIn(x)...)
+			out = append(out, kindsIn(x)...)
 			return true
 		})
 	}
@@ -87,12 +89,15 @@ func consulted(call expr.Call) []string {
 // Settings are the settings of controls, by id.
 type Settings = map[string]map[string]any
 
-// Kinds returns every kind that the controls need, in order: those they judge
-// and those they consult.
+// Kinds returns every kind that the controls need of a cluster, in order: those
+// they judge and those they consult.
 func Kinds(lib *Library, controls []*Control, settings Settings) ([]string, error) {
 	seen := map[string]bool{"Namespace": true}
 	var patterns []string
 	for _, c := range controls {
+		if c.Written {
+			continue
+		}
 		compiled, err := c.Compile(lib, settings[c.ID])
 		if err != nil {
 			return nil, err
@@ -127,6 +132,19 @@ func policies() []string {
 		group + "ValidatingAdmissionPolicy", group + "ValidatingAdmissionPolicyBinding", group + "MutatingAdmissionPolicy",
 		group + "MutatingAdmissionPolicyBinding", group + "ValidatingWebhookConfiguration", group + "MutatingWebhookConfiguration",
 	}
+}
+
+// Living splits controls into those that can be judged of what an API server
+// tells and those that can not, for they are about how it was written.
+func Living(controls []*Control) (living, written []*Control) {
+	for _, c := range controls {
+		if c.Written {
+			written = append(written, c)
+		} else {
+			living = append(living, c)
+		}
+	}
+	return living, written
 }
 
 // Blind splits controls into those that can be judged in spite of some gaps and

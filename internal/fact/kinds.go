@@ -139,6 +139,9 @@ func (p *PodTemplate) Containers() []Container {
 // ClusterScoped reports whether a kind that Merlon knows has no namespace. A
 // kind it does not know is taken to have one.
 func ClusterScoped(group, kind string) bool {
+	if group == "constraints.gatekeeper.sh" {
+		return true // every constraint, whatever its template calls it
+	}
 	switch group + "/" + kind {
 	case "/Namespace", "/Node", "/PersistentVolume", "/ComponentStatus",
 		"rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/ClusterRoleBinding",
@@ -155,6 +158,9 @@ func ClusterScoped(group, kind string) bool {
 		"gateway.networking.k8s.io/GatewayClass",
 		"policy.networking.k8s.io/AdminNetworkPolicy", "policy.networking.k8s.io/BaselineAdminNetworkPolicy", "policy.networking.k8s.io/ClusterNetworkPolicy",
 		"cert-manager.io/ClusterIssuer", "cilium.io/CiliumClusterwideNetworkPolicy", "crd.projectcalico.org/GlobalNetworkPolicy", "projectcalico.org/GlobalNetworkPolicy",
+		"security.openshift.io/SecurityContextConstraints", "snapshot.storage.k8s.io/VolumeSnapshotClass",
+		"external-secrets.io/ClusterSecretStore", "external-secrets.io/ClusterExternalSecret", "policy.sigstore.dev/ClusterImagePolicy",
+		"argoproj.io/ClusterWorkflowTemplate", "tekton.dev/ClusterTask", "policies.kyverno.io/ValidatingPolicy", "policies.kyverno.io/ImageValidatingPolicy",
 		"kyverno.io/ClusterPolicy", "templates.gatekeeper.sh/ConstraintTemplate":
 		return true
 	}

@@ -52,7 +52,7 @@ func Rights(kinds []string, secrets bool) []Right {
 		if !served(group, name) || kind == "Secret" && !secrets {
 			continue
 		}
-		out = append(out, Right{kind, group, plural(name), !fact.ClusterScoped(group, name)})
+		out = append(out, Right{kind, group, plural(group, name), !fact.ClusterScoped(group, name)})
 	}
 	if secrets && !slices.Contains(kinds, "Secret") {
 		out = append(out, Right{"Secret", "", "secrets", true})
@@ -66,16 +66,19 @@ func Rights(kinds []string, secrets bool) []Right {
 	return slices.Compact(out)
 }
 
-// served reports whether an API server may serve a kind: files of settings look
-// like objects, controls name kinds as careless authors of files write them, and
-// some kinds are gone from every supported version.
+// served reports whether a kind is read from an API server. Files of settings
+// look like objects, controls name kinds as careless authors of files write
+// them, some kinds are gone from every supported version, and some are written
+// by Kubernetes itself without end.
 func served(group, kind string) bool {
 	switch {
-	case strings.HasSuffix(group, ".config.k8s.io"), group == "auditregistration.k8s.io", group == "policy" && kind == "PodSecurityPolicy":
+	case strings.HasSuffix(group, ".config.k8s.io"), group == "policy" && kind == "PodSecurityPolicy":
+		return false
+	case slices.Contains([]string{"Lease", "EndpointSlice", "Endpoints", "Event", "CSIStorageCapacity"}, kind) && (group == "" || strings.HasSuffix(group, ".k8s.io")):
 		return false
 	case group == "":
 		return slices.Contains([]string{
-			"ConfigMap", "Endpoints", "LimitRange", "Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod",
+			"ConfigMap", "LimitRange", "Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod",
 			"PodTemplate", "ReplicationController", "ResourceQuota", "Secret", "Service", "ServiceAccount",
 		}, kind)
 	}
@@ -84,10 +87,13 @@ func served(group, kind string) bool {
 
 // plural returns the name of a kind's resource. Custom resources may choose
 // theirs freely; those that do not follow English are listed.
-func plural(kind string) string {
+func plural(group, kind string) string {
 	name := strings.ToLower(kind)
+	if group == "constraints.gatekeeper.sh" { // as Gatekeeper names all its kinds
+		return name
+	}
 	switch kind {
-	case "Endpoints", "SecurityContextConstraints", "ProxyDefaults", "ServiceDefaults", "ServiceIntentions", "K8sAllowedRepos":
+	case "SecurityContextConstraints", "ProxyDefaults", "ServiceDefaults", "ServiceIntentions":
 		return name
 	}
 	switch {

@@ -37,14 +37,15 @@ type follower struct {
 	early    bool       // a gap or object after the end
 }
 
-// shipped are the built-in controls.
+// shipped are the built-in controls that a cluster is held against.
 func shipped(t testing.TB) []*control.Control {
 	t.Helper()
 	all, err := control.Load(controls.FS, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all
+	living, _ := control.Living(all)
+	return living
 }
 
 // clusterSource is the source as the command line makes it.

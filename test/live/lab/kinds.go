@@ -82,6 +82,7 @@ func (l *Lab) DefineAll(t testing.TB, kinds []string) {
 		if fact.ClusterScoped(group, kind) {
 			scope = "Cluster"
 		}
+		l.gone(t, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"+plural+"."+group)
 		fmt.Fprintf(&all, `---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

@@ -98,6 +98,17 @@ func (l *Lab) kubectl(stdin string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// NamespaceOf makes a namespace of a name, if there is none, that goes with the
+// test.
+func (l *Lab) NamespaceOf(t testing.TB, name string) {
+	t.Helper()
+	l.gone(t, "/api/v1/namespaces/"+name)
+	body := fmt.Sprintf(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":%q}}`, name)
+	if code, _ := l.Do(t, "POST", "/api/v1/namespaces", "application/json", []byte(body)); code == http.StatusCreated {
+		t.Cleanup(func() { l.Do(t, "DELETE", "/api/v1/namespaces/"+name, "", nil) })
+	}
+}
+
 // Namespace makes a namespace that goes with the test.
 func (l *Lab) Namespace(t testing.TB) string {
 	t.Helper()
@@ -230,6 +241,7 @@ func (l *Lab) Authority() []byte { return l.config.CAData }
 // anything, and waits until it does.
 func (l *Lab) Define(t testing.TB, group, kind, plural string, namespaced bool) {
 	t.Helper()
+	l.gone(t, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"+plural+"."+group)
 	scope := "Cluster"
 	if namespaced {
 		scope = "Namespaced"
@@ -249,6 +261,15 @@ spec:
 	Eventually(t, "the API server serves "+plural+"."+group, func() (bool, string) {
 		code, body := l.Do(t, "GET", "/apis/"+group+"/v1/"+plural, "", nil)
 		return code == http.StatusOK, string(body)
+	})
+}
+
+// gone waits until something is there to stay, or not there.
+func (l *Lab) gone(t testing.TB, path string) {
+	t.Helper()
+	Eventually(t, path+" is not on its way out", func() (bool, string) {
+		code, body := l.Do(t, "GET", path, "", nil)
+		return code == http.StatusNotFound || !bytes.Contains(body, []byte("deletionTimestamp")), string(body)
 	})
 }
 
