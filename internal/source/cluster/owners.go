@@ -132,14 +132,18 @@ func (v *view) recount(e *entry) error {
 	return v.emit(fact.Change{Op: fact.Upsert, Object: &o})
 }
 
-// pods counts the pods below an entry.
+// pods counts the pods that are judged through an entry.
 func (v *view) pods(e *entry) int {
 	n := 0
+	if !e.carries {
+		return 0
+	}
 	for c := range v.below[e.id.UID] {
 		if c.feed.groupKind() == "Pod" {
 			n++
+		} else {
+			n += v.pods(c)
 		}
-		n += v.pods(c)
 	}
 	return n
 }
