@@ -173,6 +173,9 @@ func (k *worker) objects(objects []*fact.Object) {
 }
 
 func (k *worker) object(o *fact.Object) {
+	if o.Partial {
+		return // it answers whether it exists; a gap says the rest
+	}
 	p := k.engine.plansFor(o.GroupKind())
 	k.run(p.object, control.Subject{Object: o})
 	pods := fact.PodTemplates(o)
@@ -368,7 +371,8 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 	switch {
 	case s.Object != nil:
 		group = s.Object.Group
-		f.Subject = finding.Subject{APIVersion: s.Object.APIVersion(), Kind: s.Object.Kind, Namespace: s.Object.Namespace, Name: s.Object.Name}
+		f.Subject = finding.Subject{APIVersion: s.Object.APIVersion(), Kind: s.Object.Kind, Namespace: s.Object.Namespace, Name: s.Object.KnownAs()}
+		f.Pods, f.ManagedBy = s.Object.Pods, managers(s.Object)
 		f.Location = finding.Location{File: s.Object.Origin.File, Line: pos.Line, Column: pos.Column}
 	case s.Namespace != "":
 		f.Subject = finding.Subject{APIVersion: "v1", Kind: "Namespace", Name: s.Namespace}
@@ -481,7 +485,7 @@ func (a *Assessment) Report(frameworks []*framework.Framework, left []*control.C
 		results = append(results, framework.Result{Control: c.ID, Frameworks: c.Frameworks()})
 	}
 	for _, f := range frameworks {
-		r.Frameworks = append(r.Frameworks, f.RollUp(results, len(r.Gaps), a.engine.options.Minor))
+		r.Frameworks = append(r.Frameworks, f.RollUp(results, unseen(a.gaps), a.engine.options.Minor))
 	}
 	r.Summary.Objects, r.Summary.Controls = a.objects, len(a.engine.controls)
 	r.Summarise()

@@ -8,12 +8,13 @@ import (
 	"github.com/merlon-security/merlon/internal/sink/sarif"
 	"github.com/merlon-security/merlon/internal/sink/table"
 	"github.com/merlon-security/merlon/internal/source"
+	"github.com/merlon-security/merlon/internal/source/cluster"
 	"github.com/merlon-security/merlon/internal/source/manifest"
 )
 
 // Sources lists where facts come from.
 func Sources() []config.Kind[source.Source] {
-	return []config.Kind[source.Source]{manifest.Kind()}
+	return []config.Kind[source.Source]{manifest.Kind(), cluster.Kind()}
 }
 
 // Sinks lists where reports go.

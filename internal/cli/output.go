@@ -50,7 +50,7 @@ func (s *scan) open() ([]output, error) {
 		}
 		var err error
 		out.sink, err = kind.New(func(v any) error {
-			*v.(*sink.Output) = sink.Output{W: w, Color: !toFile && colorful(s.Out), Target: s.paths}
+			*v.(*sink.Output) = sink.Output{W: w, Color: !toFile && colorful(s.Out), Target: s.targets()}
 			return nil
 		})
 		if err != nil {

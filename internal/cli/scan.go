@@ -35,6 +35,10 @@ const scanExamples = `  # what is wrong with what we deploy
   # against one standard, as a file for code scanning and a table to read
   merlon scan deploy/ --framework nsa -o table -o sarif=merlon.sarif
 
+  # a running cluster, one namespace of it
+  merlon scan --cluster
+  merlon scan --context production --namespace shop
+
   # only what is new since the last release, failing from medium on
   merlon scan deploy/ --baseline last.json --fail-on medium`
 
@@ -56,32 +60,33 @@ type scanFlags struct {
 	config        string
 	trustTree     bool
 	noInline      bool
+	cluster       clusterFlags
 }
 
 func newScan(s Streams) *cobra.Command {
 	f := &scanFlags{}
 	cmd := &cobra.Command{
 		Use:   "scan PATH...",
-		Short: "Says what is wrong with Kubernetes manifests, why it matters, and where",
+		Short: "Says what is wrong with manifests or a cluster, why it matters, and where",
 		Long: `Reads Kubernetes objects from files and folders (YAML, JSON, "-" for standard
-input), holds them against Merlon's controls and reports what is wrong.
+input) or, with --cluster or --context, from a running cluster, holds them
+against Merlon's controls and reports what is wrong. No kubeconfig is looked at
+unless a cluster is asked for; merlon permissions prints the rights it takes.
 
 What cannot be read is a gap, told in the report; the rest is still scanned.
 
 Exit codes: 0 clean, 1 findings at or above --fail-on, 2 wrong usage, 3 Merlon
 could not do it, or could not read all of it.`,
 		Example: scanExamples,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage("scan needs a PATH: a file, a folder, or - for standard input")
-			}
-			return nil
-		},
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			settled, err := settle(cmd.Flags(), f, paths)
 			if err != nil {
 				return err
 			}
+			if err := f.cluster.check(paths); err != nil {
+				return err
+			}
+			f.cluster.ownVersion = cmd.Flags().Changed("k8s-version")
 			return (&scan{Streams: s, flags: f, paths: paths, params: settled.params, notices: settled.notices}).run(cmd.Context())
 		},
 	}
@@ -106,6 +111,7 @@ func (f *scanFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.config, "config", "", "configuration `FILE` (default: merlon.yaml of the working folder, unless it lies in what is scanned)")
 	fl.BoolVar(&f.trustTree, "trust-tree", false, "apply merlon.yaml also when it lies in what is scanned")
 	fl.BoolVar(&f.noInline, "no-inline-waivers", false, "ignore waivers written in manifests, as comments or annotations")
+	f.cluster.register(fl)
 }
 
 // scan is one run of the command.
@@ -115,6 +121,7 @@ type scan struct {
 	paths   []string
 	params  map[string]map[string]any
 	notices []string
+	info    source.ClusterInfo // of the cluster that was read
 }
 
 // chosen is what a scan judges with.
@@ -142,17 +149,25 @@ func (s *scan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	snapshot, files, err := s.collect(ctx)
+	lib := control.NewLibrary()
+	src, err := s.source(c, lib)
 	if err != nil {
 		return failed(err)
 	}
-	engine := assess.New(control.NewLibrary(), c.run, assess.Options{Minor: c.minor, Params: s.params})
+	snapshot, files, err := s.collect(ctx, src)
+	if err != nil {
+		return failed(err)
+	}
+	if err := s.described(c, lib, src, snapshot); err != nil {
+		return failed(err)
+	}
+	engine := assess.New(lib, c.run, assess.Options{Minor: c.minor, Params: s.params, Cluster: s.info.UID})
 	a, err := engine.Assess(snapshot)
 	if err != nil {
 		return failed(err)
 	}
 	r := a.Report(c.frameworks, c.left)
-	r.Merlon, r.Target, r.Summary.Files = version, s.paths, files
+	r.Merlon, r.Target, r.Cluster, r.Summary.Files = version, s.targets(), s.reportCluster(), files
 	s.finish(r, c, snapshot)
 	if err := publish(ctx, r, outs); err != nil {
 		return failed(err)
@@ -227,29 +242,34 @@ func verdictOf(r *finding.Report, failOn finding.Severity) error {
 }
 
 // harmless reports whether a gap leaves nothing unread: the object was judged,
-// though not all of it is what its author meant.
+// though not all of it is what its author meant; or whether it is there by
+// design, as what Merlon does not ask a cluster for.
 func harmless(kind string) bool {
 	switch kind {
-	case "duplicate-key", "unknown-field", "wrong-type", "not-rendered":
+	case "duplicate-key", "unknown-field", "wrong-type", "not-rendered", "not-asked", "metadata-only":
 		return true
 	}
 	return false
 }
 
-func (s *scan) collect(ctx context.Context) (*fact.Snapshot, int, error) {
+// source makes what the facts come from.
+func (s *scan) source(c *chosen, lib *control.Library) (source.Source, error) {
+	if s.flags.cluster.wanted() {
+		return s.flags.cluster.source(lib, c.run, s.params, false)
+	}
 	kind, _ := config.Find(builtin.Sources(), "manifest")
-	src, err := kind.New(func(v any) error {
+	return kind.New(func(v any) error {
 		*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In}
 		return nil
 	})
-	if err != nil {
-		return nil, 0, err
-	}
+}
+
+func (s *scan) collect(ctx context.Context, src source.Source) (*fact.Snapshot, int, error) {
 	progress := newProgress(s.Err)
 	defer progress.stop()
 	var changes []fact.Change
 	held := 0
-	err = src.Collect(ctx, func(c fact.Change) error {
+	err := src.Collect(ctx, func(c fact.Change) error {
 		changes = append(changes, c)
 		if c.Op == fact.Upsert {
 			before := held

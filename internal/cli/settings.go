@@ -148,7 +148,7 @@ func fromFile(flags *pflag.FlagSet, file string, scan map[string]any) error {
 	var known []string
 	flags.VisitAll(func(f *pflag.Flag) {
 		switch f.Name {
-		case "config", "trust-tree", "help": // they say whether the file is read at all
+		case "config", "trust-tree", "help", "cluster", "context", "kubeconfig": // they say what is scanned, or whether the file is read at all
 		default:
 			known = append(known, f.Name)
 		}

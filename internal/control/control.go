@@ -69,6 +69,7 @@ type Control struct {
 	Message   string             `yaml:"message"`
 	At        []string           `yaml:"at"`
 	Redact    bool               `yaml:"redact"`
+	Written   bool               `yaml:"written"` // about how a person wrote it, which an API server does not keep
 
 	severity   finding.Severity
 	frameworks map[string][]string

@@ -19,8 +19,25 @@ type Object struct {
 	Origin               Origin
 	Waivers              []Note // waiver comments of the document, as written
 
+	// Alias is the name under which findings know the object, where its own is
+	// made up: a static pod's without its node. "" for its own name.
+	Alias string
+	// Pods is how many pods run that are judged through this object.
+	Pods int
+	// Partial says that only the metadata is known, so that the object answers
+	// whether it exists, and nothing else.
+	Partial bool
+
 	// Set by NewObject, for both are asked for often; "" is not known yet.
 	groupKind, inNamespace string
+}
+
+// KnownAs returns the name under which findings know the object.
+func (o *Object) KnownAs() string {
+	if o.Alias != "" {
+		return o.Alias
+	}
+	return o.Name
 }
 
 // Note is a comment addressed to Merlon and the line it stands on; Line is the
@@ -79,7 +96,7 @@ func (o *Object) InNamespace() string {
 	switch {
 	case o.inNamespace != "":
 		return o.inNamespace
-	case clusterScoped(o.Group, o.Kind):
+	case ClusterScoped(o.Group, o.Kind):
 		return ""
 	case o.Namespace == "":
 		return "default"

@@ -109,7 +109,9 @@ type Finding struct {
 	Evidence   []Evidence          `json:"evidence,omitempty"`
 	Message    string              `json:"message"`
 	Count      int                 `json:"count"`
-	Also       []Location          `json:"also,omitempty"` // further places of the same finding
+	Pods       int                 `json:"pods,omitempty"`      // that exist because of the subject
+	ManagedBy  []Manager           `json:"managedBy,omitempty"` // what would write the subject anew
+	Also       []Location          `json:"also,omitempty"`      // further places of the same finding
 	Frameworks map[string][]string `json:"frameworks,omitempty"`
 	Fix        string              `json:"fix,omitempty"`
 	Waived     *Waived             `json:"waived,omitempty"`
@@ -126,6 +128,15 @@ type Waived struct {
 	Reason string `json:"reason"`
 	Until  string `json:"until"` // date, YYYY-MM-DD; the waiver ends with that day
 	Source string `json:"source"`
+}
+
+// Manager is the Helm release or GitOps application that an object belongs to:
+// where a person mends it.
+type Manager struct {
+	Tool      string `json:"tool"` // helm, argocd, flux
+	Kind      string `json:"kind"` // Release, Application, Kustomization, HelmRelease
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
 }
 
 // Gap is something that could not be seen.
@@ -179,11 +190,21 @@ type Report struct {
 	Merlon     string      `json:"merlon"`     // version of the binary
 	Kubernetes string      `json:"kubernetes"` // version judged for
 	Target     []string    `json:"target"`
+	Cluster    *Cluster    `json:"cluster,omitempty"` // where a cluster was read
 	Summary    Summary     `json:"summary"`
 	Findings   []Finding   `json:"findings"`
 	Gaps       []Gap       `json:"gaps"`
 	Frameworks []Framework `json:"frameworks"`
 	Notices    []string    `json:"notices,omitempty"` // expired and unused waivers, and the like
+}
+
+// Cluster says which cluster was read, and when.
+type Cluster struct {
+	UID     string `json:"uid,omitempty"` // of the namespace kube-system
+	Server  string `json:"server"`
+	Version string `json:"version"` // of the API server
+	Context string `json:"context,omitempty"`
+	Time    string `json:"time"` // when all was read, RFC 3339
 }
 
 // ID is the identity of a finding over time: it survives moved lines, new API

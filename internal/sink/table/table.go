@@ -135,7 +135,7 @@ func (w *writer) mistake(m *mistake) {
 }
 
 func (w *writer) finding(f *finding.Finding) {
-	fmt.Fprintf(w, "          %s  %s\n", Place(f.Location), sink.Text(Subject(f.Subject)))
+	fmt.Fprintf(w, "          %s%s%s\n", place(f.Location, f.Subject.Cluster), sink.Text(Subject(f.Subject)), w.paint(dim, sink.Text(around(f))))
 	detail := sink.Text(f.Message)
 	if f.Count > 1 {
 		detail += fmt.Sprintf(" (%d times)", f.Count)
@@ -144,6 +144,34 @@ func (w *writer) finding(f *finding.Finding) {
 		detail += w.paint(dim, "  ["+sink.Text(f.Evidence[0].Path)+" = "+sink.Text(f.Evidence[0].Value)+"]")
 	}
 	fmt.Fprintf(w, "            %s\n", detail)
+}
+
+// place is Place with room behind it; an object of a cluster stands in no file.
+func place(l finding.Location, cluster string) string {
+	if l.File == "" && cluster != "" {
+		return ""
+	}
+	return Place(l) + "  "
+}
+
+// around says what belongs to the subject in its cluster: its pods, and what
+// would write it anew.
+func around(f *finding.Finding) string {
+	var parts []string
+	if f.Pods > 0 {
+		parts = append(parts, plural(f.Pods, "pod"))
+	}
+	for _, m := range f.ManagedBy {
+		name := m.Name
+		if m.Namespace != "" {
+			name = m.Namespace + "/" + m.Name
+		}
+		parts = append(parts, m.Tool+" "+m.Kind+" "+name)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "  (" + strings.Join(parts, ", ") + ")"
 }
 
 // Place writes file, line and column as editors and terminals link them.
@@ -209,7 +237,7 @@ func (w *writer) gaps(gaps []finding.Gap) {
 		if g.Subject != "" {
 			subject = sink.Text(g.Subject) + ": "
 		}
-		fmt.Fprintf(w, "          %s  %s%s  %s\n", Place(g.Location), subject, sink.Text(g.Message), w.paint(dim, g.Kind))
+		fmt.Fprintf(w, "          %s%s%s  %s\n", place(g.Location, g.Subject), subject, sink.Text(g.Message), w.paint(dim, g.Kind))
 	}
 	fmt.Fprintln(w)
 }
@@ -226,7 +254,7 @@ func (w *writer) summary(r *finding.Report) {
 	if counts == "" {
 		counts = w.paint(green, "no findings")
 	}
-	fmt.Fprintf(w, "%s in %s of %s, by %s for Kubernetes %s\n", counts, plural(s.Objects, "object"), plural(s.Files, "file"), plural(s.Controls, "control"), r.Kubernetes)
+	fmt.Fprintf(w, "%s in %s of %s, by %s for Kubernetes %s\n", counts, plural(s.Objects, "object"), from(r), plural(s.Controls, "control"), r.Kubernetes)
 	var aside []string
 	if s.Gaps > 0 {
 		aside = append(aside, plural(s.Gaps, "gap"))
@@ -246,6 +274,14 @@ func (w *writer) summary(r *finding.Report) {
 	if s.Findings > 0 {
 		fmt.Fprintf(w, "%s\n", w.paint(dim, "merlon explain CONTROL teaches the attack, the fix and its price"))
 	}
+}
+
+// from says where the objects came from.
+func from(r *finding.Report) string {
+	if r.Cluster != nil {
+		return sink.Text(strings.Join(r.Target, " "))
+	}
+	return plural(r.Summary.Files, "file")
 }
 
 func totals(t map[string]int) string {
