@@ -34,7 +34,6 @@ type follower struct {
 	snapshot *fact.Snapshot
 	synced   bool
 	opened   []fact.Gap // every gap that was ever told
-	early    bool       // a gap or object after the end
 }
 
 // shipped are the built-in controls that a cluster is held against.
