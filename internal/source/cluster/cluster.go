@@ -253,8 +253,8 @@ func (w *watcher) take(f *feed, b batch) error {
 func (w *watcher) failed(f *feed, err error) error {
 	w.setVersion(f, "")
 	switch codeOf(err) {
-	case http.StatusNotFound, http.StatusMethodNotAllowed: // not served any more
-		return w.view.forget(f)
+	case http.StatusNotFound, http.StatusMethodNotAllowed: // not served any more: nothing is hidden
+		return errors.Join(w.view.forget(f), w.view.end(f))
 	case http.StatusForbidden:
 		if err := w.view.forget(f); err != nil {
 			return err

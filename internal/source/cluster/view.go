@@ -23,9 +23,10 @@ type view struct {
 	world string // UID of the cluster
 	keep  bool   // messages of hidden objects, to show them should their owner go
 
-	feeds map[*feed]*held
-	byUID map[string]*entry
-	below map[string]map[*entry]bool // by the UID of their controller, known or not
+	feeds   map[*feed]*held
+	dropped map[*feed]bool
+	byUID   map[string]*entry
+	below   map[string]map[*entry]bool // by the UID of their controller, known or not
 	// holding is on until the first lists are whole: objects that carry pods wait
 	// for it, so that each is told once, with the number of its pods.
 	holding bool
@@ -54,7 +55,7 @@ type entry struct {
 }
 
 func newView(types *yamldoc.Types, keep bool, emit func(fact.Change) error) *view {
-	v := &view{emit: emit, proto: types.NewProtobufReader(), keep: keep, feeds: map[*feed]*held{}, byUID: map[string]*entry{}, below: map[string]map[*entry]bool{}, holding: true}
+	v := &view{emit: emit, proto: types.NewProtobufReader(), keep: keep, feeds: map[*feed]*held{}, dropped: map[*feed]bool{}, byUID: map[string]*entry{}, below: map[string]map[*entry]bool{}, holding: true}
 	v.proto.Lean = true
 	v.later = func(*entry) {}
 	return v
@@ -75,14 +76,27 @@ func key(id yamldoc.Identity) string { return id.Namespace + "/" + id.Name }
 func (v *view) begin(f *feed) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.of(f).seen = map[string]bool{}
+	if !v.dropped[f] {
+		v.of(f).seen = map[string]bool{}
+	}
 }
 
 // end says that a list is whole: what it did not have is gone.
 func (v *view) end(f *feed) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.dropped[f] {
+		return nil
+	}
 	h := v.of(f)
+	if err := v.sweep(h); err != nil {
+		return err
+	}
+	return v.closed(h)
+}
+
+// sweep removes what the last list did not have.
+func (v *view) sweep(h *held) error {
 	var missing []string
 	for k := range h.entries {
 		if !h.seen[k] {
@@ -96,25 +110,28 @@ func (v *view) end(f *feed) error {
 			return err
 		}
 	}
-	return v.closed(h)
+	return nil
 }
 
-// forget removes everything of a feed that may no longer be seen.
+// forget removes everything of a feed that may no longer be seen. Its gap stays.
 func (v *view) forget(f *feed) error {
-	v.begin(f)
 	v.mu.Lock()
-	gap := v.of(f).gap
-	v.mu.Unlock()
-	if err := v.end(f); err != nil || gap == (fact.Gap{}) {
-		return err
+	defer v.mu.Unlock()
+	if v.dropped[f] {
+		return nil
 	}
-	return v.trouble(f, gap)
+	h := v.of(f)
+	h.seen = map[string]bool{}
+	return v.sweep(h)
 }
 
 // upsert takes in objects as they are now.
 func (v *view) upsert(f *feed, items ...item) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.dropped[f] {
+		return nil
+	}
 	for _, it := range items {
 		if err := v.one(f, it); err != nil {
 			return err
@@ -176,6 +193,9 @@ func (v *view) remove(h *held, e *entry) error {
 func (v *view) deleted(f *feed, id yamldoc.Identity) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.dropped[f] {
+		return nil
+	}
 	h := v.of(f)
 	if e := h.entries[key(id)]; e != nil {
 		return v.remove(h, e)
@@ -295,6 +315,9 @@ func staticPod(o *fact.Object) string {
 func (v *view) trouble(f *feed, gap fact.Gap) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.dropped[f] {
+		return nil
+	}
 	h := v.of(f)
 	h.seen = nil
 	if h.gap == gap {
@@ -320,6 +343,9 @@ func (v *view) closed(h *held) error {
 func (v *view) seen(f *feed) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.dropped[f] {
+		return nil
+	}
 	return v.closed(v.of(f))
 }
 
@@ -350,12 +376,15 @@ func (v *view) unserved(kinds []string) error {
 	return nil
 }
 
-// drop forgets a feed whose kind is no longer served, with its gap.
+// drop forgets a feed whose kind is no longer served, with its gap. What its
+// goroutine still has to say, that its request was broken off for one, comes
+// too late to be heard.
 func (v *view) drop(f *feed) error {
 	v.begin(f)
 	err := v.end(f)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.feeds, f)
+	v.dropped[f] = true
 	return err
 }
