@@ -307,7 +307,12 @@ func TestClockSkew(t *testing.T) {
 	ns := l.Namespace(t)
 	a := l.Account(t, ns)
 	l.Apply(t, ns, deployment("web"))
-	straight := scan(t, a.Kubeconfig, "--namespace", ns)
+	var straight *finding.Report
+	lab.Eventually(t, "the pods are behind their owner", func() (bool, string) { // else they still come and go
+		straight = scan(t, a.Kubeconfig, "--namespace", ns)
+		i := slices.IndexFunc(straight.Findings, func(f finding.Finding) bool { return f.Subject.Kind == "Deployment" })
+		return i >= 0 && straight.Findings[i].Pods == 3, fmt.Sprint(len(straight.Findings), " findings")
+	})
 	p := newProxy(t, l)
 	p.edit = func(r *http.Response) { r.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)) }
 	a.Token(t, p.url, p.authority)
