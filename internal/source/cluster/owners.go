@@ -72,7 +72,7 @@ func (v *view) settle(e *entry, fresh bool) error {
 			return err
 		}
 	}
-	return nil
+	return v.recount(e) // pods that came before their owner count from now on
 }
 
 // hide takes an entry back that is judged through its owner, and so is all that
