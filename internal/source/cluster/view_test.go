@@ -208,6 +208,9 @@ func TestWatchedEqualsScanned(t *testing.T) {
 			kindsMissed := !tell
 			w.change(r, tell)
 			if kindsMissed {
+				for range r.IntN(8) { // a burst, whose parts are heard of in any order
+					w.change(r, false)
+				}
 				kinds := []string{"Pod", "ReplicaSet", "Deployment", "Node"}
 				r.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 				for _, kind := range kinds {
