@@ -5,7 +5,7 @@ ORACLES ?= ../shared
 LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 export CGO_ENABLED = 0
 
-.PHONY: run build deps stage test test-node test-versions unit race lint conformance bench docs tools cluster cluster-down clean
+.PHONY: run build deps stage test live test-node test-versions unit race lint conformance bench docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none
@@ -32,6 +32,8 @@ test: build deps stage ## everything that CI holds
 	$(STAGE) controls $(BIN) controls test
 	$(STAGE) lab-vet $(GO) -C test/cluster vet ./...
 	$(STAGE) lab $(GO) -C test/cluster test ./...
+
+live: build deps stage ## real clusters: what needs an API server, and pods that run
 	$(STAGE) tools $(MAKE) -s tools
 	$(LIVE) $(STAGE) live $(LAB) run -- $(GO) test -count=1 ./test/live
 	$(MAKE) -s test-node

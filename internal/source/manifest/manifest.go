@@ -180,7 +180,7 @@ func (s *Source) document(file string, doc yamldoc.Document) (int, error) {
 		b := &fact.Builder{Positions: true}
 		n := 0
 		for item := range items.Children() {
-			b.Copy(fact.Key{}, item)
+			copyItem(b, item, doc.Root)
 			k, err := s.object(b.Tree().Root(), origin, notesOf(doc.Notes, item))
 			if err != nil {
 				return n, err
@@ -194,6 +194,23 @@ func (s *Source) document(file string, doc yamldoc.Document) (int, error) {
 		err = s.problems(file, doc)
 	}
 	return n, err
+}
+
+// copyItem copies an item of a list. In a list of one kind, as the API server
+// answers with, an item may leave out what the list says: PodList, v1.
+func copyItem(b *fact.Builder, item, list fact.Value) {
+	kind := strings.TrimSuffix(list.Get(fact.K("kind")).Str(), "List")
+	if kind == "" || item.Kind() != fact.Map || item.Get(fact.K("kind")).Present() || item.Get(fact.K("apiVersion")).Present() {
+		b.Copy(fact.Key{}, item)
+		return
+	}
+	b.Begin(fact.Key{}, item.Pos(), fact.Map)
+	b.String(b.Key("apiVersion"), item.Pos(), list.Get(fact.K("apiVersion")).Str())
+	b.String(b.Key("kind"), item.Pos(), kind)
+	for c := range item.Children() {
+		b.Copy(c.Key(), c)
+	}
+	b.End()
 }
 
 // notesOf returns the notes that stand within an item of a list.
