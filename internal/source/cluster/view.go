@@ -124,6 +124,9 @@ func (v *view) upsert(f *feed, items ...item) error {
 }
 
 func (v *view) one(f *feed, it item) error {
+	if f.dropped {
+		return nil // it came while the feed was being ended
+	}
 	h := v.of(f)
 	k := key(it.id)
 	if h.seen != nil {
@@ -295,6 +298,9 @@ func staticPod(o *fact.Object) string {
 func (v *view) trouble(f *feed, gap fact.Gap) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if f.dropped {
+		return nil
+	}
 	h := v.of(f)
 	h.seen = nil
 	if h.gap == gap {
@@ -356,6 +362,7 @@ func (v *view) drop(f *feed) error {
 	err := v.end(f)
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	f.dropped = true
 	delete(v.feeds, f)
 	return err
 }
