@@ -26,3 +26,6 @@ test-node: tools stage
 	else \
 	  echo "stage live-node      not run: this machine cannot: $$($(LAB) check --tier node 2>&1)"; \
 	fi
+
+test-versions: tools stage ## the tests that need an API server, on the oldest supported Kubernetes; not in CI
+	$(LIVE) MERLON_OLD_KUBERNETES=1 $(STAGE) live-oldest $(LAB) run --kube test/cluster/kube-oldest -- $(GO) test -count=1 ./test/live

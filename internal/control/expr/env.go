@@ -130,7 +130,6 @@ type Program struct {
 	env       *Env
 	names     map[string]bool
 	footprint []Path
-	calls     []Call
 	depth     int
 	run       code
 }
@@ -150,7 +149,6 @@ func (e *Env) Compile(source string) (*Program, error) {
 	}
 	p := &Program{Source: source, env: e, Native: true}
 	footprintOf(parsed, e, nil, func(path Path) { p.footprint = append(p.footprint, path) })
-	p.calls = callsOf(parsed, e)
 	c := &compiler{env: e, names: map[string]bool{}}
 	p.run, err = c.compile(parsed)
 	var unsupported unsupportedError
