@@ -10,17 +10,6 @@ import (
 	"github.com/merlon-security/merlon/internal/finding"
 )
 
-// Component answers for one component of Kubernetes: flag values that are in
-// force and where they come from.
-type Component interface {
-	Name() string
-	Flag(name string) string
-	FlagSet(name string) bool
-	// Word is the word of the command line that gives the flag, or the list
-	// that misses it.
-	Word(name string) fact.Value
-}
-
 // Subject is what a control judges: an object, and the part of it in question.
 type Subject struct {
 	Object    *fact.Object
