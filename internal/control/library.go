@@ -101,6 +101,7 @@ func (lib *Library) textFunctions() []expr.Func {
 			}
 			return expr.FromGo(kinds)
 		}),
+		textFunction("looser", 2, func(s []string) expr.Value { return looser(s[0], s[1]) }),
 		{Name: "secretKeys", Min: 1, Max: 1, Call: secretKeys},
 		textFunction("saysSecret", 1, func(s []string) expr.Value { return expr.BoolOf(secrets.SaysSecret(s[0])) }),
 		{Name: "secretsInCommand", Min: 1, Max: 1, Call: lib.secretsInCommand},
