@@ -76,7 +76,7 @@ func componentFunctions() []expr.Func {
 		componentFunction("conflicts", 0, func(c Component, _ *expr.Frame, _ []expr.Value) expr.Value {
 			out := []any{}
 			for _, x := range c.Conflicts() {
-				out = append(out, map[string]any{"flag": x.Flag, "value": x.Value, "place": x.Place, "otherValue": x.OtherValue, "otherPlace": x.OtherPlace})
+				out = append(out, map[string]any{"id": x.Flag, "flag": x.Flag, "value": x.Value, "place": x.Place, "otherValue": x.OtherValue, "otherPlace": x.OtherPlace})
 			}
 			return expr.FromGo(out)
 		}),
