@@ -1,8 +1,11 @@
 package assess
 
 import (
+	"fmt"
+
 	"github.com/merlon-security/merlon/internal/component"
 	"github.com/merlon-security/merlon/internal/control"
+	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/vuln"
 )
 
@@ -36,6 +39,24 @@ func (r running) Conflicts() []control.Conflict {
 	var out []control.Conflict
 	for _, c := range r.Process.Conflicts() {
 		out = append(out, control.Conflict{Flag: c.Flag, Value: c.Winner, Place: c.At, OtherValue: c.Loser, OtherPlace: c.Other})
+	}
+	return out
+}
+
+// NotApplicable tells, for each component of a node, which advisories concern its
+// version and still do not apply, and what says so.
+func (e *Engine) NotApplicable(s *fact.Snapshot) []string {
+	var out []string
+	for _, o := range s.Objects() {
+		p, ok := component.FromObject(o)
+		if !ok {
+			continue
+		}
+		for _, a := range e.running(p).Advisories() {
+			if !a.Applies {
+				out = append(out, fmt.Sprintf("%s %s: %s does not apply: %s", p.Name(), p.Version(), a.ID, a.Evidence))
+			}
+		}
 	}
 	return out
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/merlon-security/merlon/internal/sink/table"
 	"github.com/merlon-security/merlon/internal/source"
 	"github.com/merlon-security/merlon/internal/source/manifest"
+	"github.com/merlon-security/merlon/internal/source/node"
 )
 
 // Sources lists where facts come from.
 func Sources() []config.Kind[source.Source] {
-	return []config.Kind[source.Source]{manifest.Kind()}
+	return []config.Kind[source.Source]{manifest.Kind(), node.Kind()}
 }
 
 // Sinks lists where reports go.

@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/merlon-security/merlon/internal/assess"
-	"github.com/merlon-security/merlon/internal/builtin"
-	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
@@ -36,7 +34,10 @@ const scanExamples = `  # what is wrong with what we deploy
   merlon scan deploy/ --framework nsa -o table -o sarif=merlon.sarif
 
   # only what is new since the last release, failing from medium on
-  merlon scan deploy/ --baseline last.json --fail-on medium`
+  merlon scan deploy/ --baseline last.json --fail-on medium
+
+  # this machine, as a node of a cluster
+  merlon scan --node --framework cis-1.12`
 
 // scanFlags are the flags of scan; each can also be set in merlon.yaml, under
 // scan, and in the environment.
@@ -56,15 +57,22 @@ type scanFlags struct {
 	config        string
 	trustTree     bool
 	noInline      bool
+	node          bool
+	hostRoot      string
+	advisories    string
 }
 
 func newScan(s Streams) *cobra.Command {
 	f := &scanFlags{}
 	cmd := &cobra.Command{
-		Use:   "scan PATH...",
-		Short: "Says what is wrong with Kubernetes manifests, why it matters, and where",
+		Use:   "scan [PATH...]",
+		Short: "Says what is wrong with Kubernetes manifests or a node, why it matters, and where",
 		Long: `Reads Kubernetes objects from files and folders (YAML, JSON, "-" for standard
 input), holds them against Merlon's controls and reports what is wrong.
+
+With --node it reads the machine that it runs on: the components of Kubernetes
+as they run, their flags and files, certificates, and the host; see
+docs/guide/node.md. It only reads, and runs nothing of the machine.
 
 What cannot be read is a gap, told in the report; the rest is still scanned.
 
@@ -72,8 +80,8 @@ Exit codes: 0 clean, 1 findings at or above --fail-on, 2 wrong usage, 3 Merlon
 could not do it, or could not read all of it.`,
 		Example: scanExamples,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage("scan needs a PATH: a file, a folder, or - for standard input")
+			if len(args) == 0 && !f.node {
+				return usage("scan needs a PATH: a file, a folder, or - for standard input; or --node")
 			}
 			return nil
 		},
@@ -105,6 +113,9 @@ func (f *scanFlags) register(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
 	fl.StringVar(&f.config, "config", "", "configuration `FILE` (default: merlon.yaml of the working folder, unless it lies in what is scanned)")
 	fl.BoolVar(&f.trustTree, "trust-tree", false, "apply merlon.yaml also when it lies in what is scanned")
+	fl.BoolVar(&f.node, "node", false, "scan this machine as a node of a cluster")
+	fl.StringVar(&f.hostRoot, "host-root", "", "with --node: `DIR` where the machine's root is mounted, for a scan from a pod")
+	fl.StringVar(&f.advisories, "advisories", "", "judge versions of Kubernetes by the advisories in `FILE` (OSV, JSON) instead of those built in")
 	fl.BoolVar(&f.noInline, "no-inline-waivers", false, "ignore waivers written in manifests, as comments or annotations")
 }
 
@@ -146,13 +157,18 @@ func (s *scan) run(ctx context.Context) error {
 	if err != nil {
 		return failed(err)
 	}
-	engine := assess.New(control.NewLibrary(), c.run, assess.Options{Minor: c.minor, Params: s.params})
+	advisories, err := s.advisories()
+	if err != nil {
+		return failed(err)
+	}
+	engine := assess.New(control.NewLibrary(), c.run, assess.Options{Minor: c.minor, Params: s.params, Advisories: advisories})
 	a, err := engine.Assess(snapshot)
 	if err != nil {
 		return failed(err)
 	}
 	r := a.Report(c.frameworks, c.left)
-	r.Merlon, r.Target, r.Summary.Files = version, s.paths, files
+	r.Merlon, r.Target, r.Summary.Files = version, s.target(), files
+	r.Notices = append(r.Notices, engine.NotApplicable(snapshot)...)
 	s.finish(r, c, snapshot)
 	if err := publish(ctx, r, outs); err != nil {
 		return failed(err)
@@ -237,11 +253,7 @@ func harmless(kind string) bool {
 }
 
 func (s *scan) collect(ctx context.Context) (*fact.Snapshot, int, error) {
-	kind, _ := config.Find(builtin.Sources(), "manifest")
-	src, err := kind.New(func(v any) error {
-		*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In}
-		return nil
-	})
+	sources, err := s.sources()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -249,7 +261,7 @@ func (s *scan) collect(ctx context.Context) (*fact.Snapshot, int, error) {
 	defer progress.stop()
 	var changes []fact.Change
 	held := 0
-	err = src.Collect(ctx, func(c fact.Change) error {
+	take := func(c fact.Change) error {
 		changes = append(changes, c)
 		if c.Op == fact.Upsert {
 			before := held
@@ -260,13 +272,15 @@ func (s *scan) collect(ctx context.Context) (*fact.Snapshot, int, error) {
 		}
 		progress.objects(len(changes))
 		return nil
-	})
-	if err != nil {
-		return nil, 0, err
 	}
 	files := 0
-	if c, ok := src.(source.Counter); ok {
-		files = c.Files()
+	for _, src := range sources {
+		if err := src.Collect(ctx, take); err != nil {
+			return nil, 0, err
+		}
+		if c, ok := src.(source.Counter); ok {
+			files += c.Files()
+		}
 	}
 	return (&fact.Snapshot{}).Apply(changes...), files, nil
 }
