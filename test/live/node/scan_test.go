@@ -138,7 +138,7 @@ const file = "spec.configuration[0].content."
 
 var flips = []flip{
 	{name: "kubelet, by flag", program: "kubelet-n1",
-		flags: []string{"--anonymous-auth=true", "--read-only-port", "10255", "--authorization-mode=AlwaysAllow", "--make-iptables-util-chains=false", "--event-qps=1", "--streaming-connection-idle-timeout=0", "--tls-cipher-suites=TLS_RSA_WITH_AES_128_GCM_SHA256", "--pod-max-pids=100", "--rotate-certificates", "--protect-kernel-defaults=false", "--seccomp-default"},
+		flags: []string{"--anonymous-auth=true", "--read-only-port", "10255", "--authorization-mode=AlwaysAllow", "--make-iptables-util-chains=false", "--event-qps=1", "--streaming-connection-idle-timeout=0", "--tls-cipher-suites=TLS_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "--pod-max-pids=100", "--rotate-certificates", "--protect-kernel-defaults=false", "--seccomp-default"},
 		want: map[string]string{
 			"kubelet/anonymous-auth kubelet": "--anonymous-auth=true", "kubelet/read-only-port kubelet": "= --read-only-port", "kubelet/always-allow-authorization kubelet": "--authorization-mode=AlwaysAllow",
 			"kubelet/unmanaged-iptables kubelet": "--make-iptables-util-chains=false", "kubelet/dropped-events kubelet": "--event-qps=1",
@@ -148,7 +148,7 @@ var flips = []flip{
 			"component/setting-given-twice kubelet": "spec",
 		}},
 	{name: "kubelet, in the file", program: "kubelet-n1",
-		edits: [][3]string{{"kubelet.yaml", "readOnlyPort: 0", "readOnlyPort: 10255\neventRecordQPS: 2\nmakeIPTablesUtilChains: false\nstreamingConnectionIdleTimeout: 0s\nrotateCertificates: true\nseccompDefault: true\npodPidsLimit: 200\nenableProfilingHandler: false\nenableDebugFlagsHandler: false\ntlsCipherSuites: [TLS_RSA_WITH_AES_128_GCM_SHA256]"},
+		edits: [][3]string{{"kubelet.yaml", "readOnlyPort: 0", "readOnlyPort: 10255\neventRecordQPS: 2\nmakeIPTablesUtilChains: false\nstreamingConnectionIdleTimeout: 0s\nrotateCertificates: true\nseccompDefault: true\npodPidsLimit: 200\nenableProfilingHandler: false\nenableDebugFlagsHandler: false\ntlsCipherSuites: [TLS_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]"},
 			{"kubelet.yaml", "anonymous: {enabled: false}", "anonymous: {enabled: true}"}, {"kubelet.yaml", "mode: Webhook", "mode: AlwaysAllow"}},
 		want: map[string]string{
 			"kubelet/anonymous-auth kubelet": file + "authentication.anonymous.enabled = true", "kubelet/read-only-port kubelet": file + "readOnlyPort = 10255",
