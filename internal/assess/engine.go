@@ -16,6 +16,7 @@ import (
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
 	"github.com/merlon-security/merlon/internal/framework"
+	"github.com/merlon-security/merlon/internal/vuln"
 )
 
 // Options say what to assess and how.
@@ -25,6 +26,10 @@ type Options struct {
 	Cluster string                    // identity of the cluster; "" for files
 	Workers int                       // how many at once; 0 for one per processor
 	NoMemo  bool                      // judge everything anew: for tests, slower, never different
+
+	// Advisories are those of Kubernetes itself, for the versions of components;
+	// asked for when a component is met. nil: none.
+	Advisories func() []*vuln.Advisory
 
 	// Observe, if set, is told each verdict of each control on each subject,
 	// passes included; with several workers, by several goroutines at once.
@@ -178,6 +183,9 @@ func (k *worker) object(o *fact.Object) {
 	}
 	p := k.engine.plansFor(o.GroupKind())
 	k.run(p.object, control.Subject{Object: o})
+	if proc, ok := component.FromObject(o); ok {
+		k.run(p.component, control.Subject{Object: o, Component: k.engine.running(proc)})
+	}
 	pods := fact.PodTemplates(o)
 	for i := range pods {
 		k.run(p.pod, control.Subject{Object: o, Pod: &pods[i]})
@@ -185,7 +193,7 @@ func (k *worker) object(o *fact.Object) {
 		for j := range containers {
 			k.run(p.container, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j]})
 			if proc, ok := component.FromContainer(containers[j].Value); ok {
-				k.run(p.component, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j], Component: proc.At(k.engine.options.Minor)})
+				k.run(p.component, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j], Component: k.engine.running(proc)})
 			}
 		}
 	}
@@ -310,7 +318,7 @@ func applies(c *control.Control, s *control.Subject) bool {
 	if s.Container != nil && len(c.Scope.Containers) > 0 && !slices.Contains(c.Scope.Containers, string(s.Container.Type)) {
 		return false
 	}
-	return s.Component == nil || c.Scope.Each != control.EachComponent || c.Scope.Component == s.Component.Name()
+	return s.Component == nil || c.Scope.Each != control.EachComponent || c.Scope.Component == s.Component.Name() || c.Scope.Component == "*"
 }
 
 // namespaces judges each namespace of the input once.

@@ -10,11 +10,12 @@ import (
 	"github.com/merlon-security/merlon/internal/source"
 	"github.com/merlon-security/merlon/internal/source/cluster"
 	"github.com/merlon-security/merlon/internal/source/manifest"
+	"github.com/merlon-security/merlon/internal/source/node"
 )
 
 // Sources lists where facts come from.
 func Sources() []config.Kind[source.Source] {
-	return []config.Kind[source.Source]{manifest.Kind(), cluster.Kind()}
+	return []config.Kind[source.Source]{manifest.Kind(), cluster.Kind(), node.Kind()}
 }
 
 // Sinks lists where reports go.

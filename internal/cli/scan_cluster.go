@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,14 +42,14 @@ func (f *clusterFlags) register(fl *pflag.FlagSet) {
 func (f *clusterFlags) wanted() bool { return f.on || f.context != "" }
 
 // check refuses flags that contradict each other.
-func (f *clusterFlags) check(paths []string) error {
+func (f *clusterFlags) check(paths []string, node bool) error {
 	switch {
 	case f.wanted() && len(paths) > 0:
 		return usage("scan reads either PATHs or a cluster (--cluster, --context), not both")
 	case !f.wanted() && (f.kubeconfig != "" || len(f.namespaces) > 0 || len(f.with) > 0):
 		return usage("--kubeconfig, --namespace and --with are about a cluster: add --cluster or --context NAME")
-	case !f.wanted() && len(paths) == 0:
-		return usage("scan needs a PATH: a file, a folder, or - for standard input; or --cluster")
+	case !f.wanted() && !node && len(paths) == 0:
+		return usage("scan needs a PATH: a file, a folder, or - for standard input; or --cluster; or --node")
 	}
 	return checkWith(f.with)
 }
@@ -125,15 +127,14 @@ func skew(date string, now time.Time) string {
 
 // targets says what is scanned.
 func (s *scan) targets() []string {
-	f := &s.flags.cluster
-	if !f.wanted() {
-		return s.paths
+	out := slices.Clone(s.paths)
+	if f := &s.flags.cluster; f.wanted() {
+		out = append(out, strings.TrimSpace("cluster "+cmp.Or(s.info.Context, f.context)))
 	}
-	name := f.context
-	if s.info.Context != "" {
-		name = s.info.Context
+	if s.flags.node {
+		out = append(out, "node")
 	}
-	return []string{strings.TrimSpace("cluster " + name)}
+	return out
 }
 
 // reportCluster is what the report says of the cluster; nil for files.

@@ -10,17 +10,6 @@ import (
 	"github.com/merlon-security/merlon/internal/finding"
 )
 
-// Component answers for one component of Kubernetes: flag values that are in
-// force and where they come from.
-type Component interface {
-	Name() string
-	Flag(name string) string
-	FlagSet(name string) bool
-	// Word is the word of the command line that gives the flag, or the list
-	// that misses it.
-	Word(name string) fact.Value
-}
-
 // Subject is what a control judges: an object, and the part of it in question.
 type Subject struct {
 	Object    *fact.Object
@@ -51,11 +40,18 @@ type Outcome struct {
 	Message  string
 	At       fact.Value
 	Missing  string
+	Item     string // names the item judged, where it is made by an expression and says its id
 	Evidence []finding.Evidence
 }
 
 // Path returns the path of the field at fault by which the finding is known.
-func (o *Outcome) Path() string { return below(o.At.NamedPath(), o.Missing) }
+func (o *Outcome) Path() string {
+	path := below(o.At.NamedPath(), o.Missing)
+	if o.Item != "" {
+		path += "#" + o.Item
+	}
+	return path
+}
 
 // ShownPath returns the path of the field at fault as people read it.
 func (o *Outcome) ShownPath() string { return below(o.At.ShownPath(), o.Missing) }
@@ -494,6 +490,7 @@ func (j *Judge) failed(item expr.Value) Outcome {
 	}
 	o := Outcome{Verdict: finding.Fail, Message: j.text(t.message)}
 	o.At, o.Missing = j.place(t.at, trace, item)
+	o.Item = itemID(item)
 	o.Evidence = j.evidence(trace, &o)
 	return o
 }
@@ -514,4 +511,17 @@ func (j *Judge) text(message []hole) string {
 	}
 	j.buf = b
 	return string(b)
+}
+
+// itemID returns the id of an item that is no part of an object, such as an
+// advisory: several of them may be at fault at one place.
+func itemID(item expr.Value) string {
+	if item.Kind() != expr.Map || item.Node().Present() {
+		return ""
+	}
+	id, ok := item.Field("id")
+	if !ok || id.Kind() != expr.String {
+		return ""
+	}
+	return id.Str()
 }

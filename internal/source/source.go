@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
@@ -22,6 +23,12 @@ type Input struct {
 	Paths   []string  // files and folders; "-" is standard input
 	Exclude []string  // patterns of files to leave out, in the form of .gitignore
 	Stdin   io.Reader // for "-"
+}
+
+// NodeInput is what a source of node facts reads.
+type NodeInput struct {
+	Root string    // where the machine's root is mounted; "" for the machine that Merlon runs on
+	Now  time.Time // for how long certificates still hold
 }
 
 // Counter is a Source that reads files and tells how many the last Collect read.
