@@ -131,26 +131,36 @@ func compileRules(o *fact.Object) []rule {
 	if list.Len() == 0 {
 		return nil
 	}
+	c := compiler{}
 	out := make([]rule, 0, list.Len())
-	var words []string // one array for all
-	read := func(v fact.Value) []string {
-		from := len(words)
-		if v.Kind() == fact.List {
-			for w := range v.Children() {
-				if w.Kind() == fact.String {
-					words = append(words, w.Str())
-				}
-			}
-		}
-		return words[from:len(words):len(words)]
-	}
 	for v := range list.Children() {
-		out = append(out, rule{
-			verbs: read(v.Get(keyVerbs)), groups: read(v.Get(keyGroups)), resources: read(v.Get(keyResources)),
-			names: read(v.Get(keyNames)), paths: read(v.Get(keyPaths)), value: v, from: o,
-		})
+		out = append(out, c.rule(v, o))
 	}
 	return out
+}
+
+func compileRule(v fact.Value, from *fact.Object) rule { return (&compiler{}).rule(v, from) }
+
+// compiler reads rules; their words share one array.
+type compiler struct{ words []string }
+
+func (c *compiler) rule(v fact.Value, from *fact.Object) rule {
+	return rule{
+		verbs: c.read(v.Get(keyVerbs)), groups: c.read(v.Get(keyGroups)), resources: c.read(v.Get(keyResources)),
+		names: c.read(v.Get(keyNames)), paths: c.read(v.Get(keyPaths)), value: v, from: from,
+	}
+}
+
+func (c *compiler) read(v fact.Value) []string {
+	from := len(c.words)
+	if v.Kind() == fact.List {
+		for w := range v.Children() {
+			if w.Kind() == fact.String {
+				c.words = append(c.words, w.Str())
+			}
+		}
+	}
+	return c.words[from:len(c.words):len(c.words)]
 }
 
 var (
