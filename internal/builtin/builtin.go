@@ -8,12 +8,18 @@ import (
 	"github.com/merlon-security/merlon/internal/sink/sarif"
 	"github.com/merlon-security/merlon/internal/sink/table"
 	"github.com/merlon-security/merlon/internal/source"
+	"github.com/merlon-security/merlon/internal/source/audit"
 	"github.com/merlon-security/merlon/internal/source/manifest"
 )
 
 // Sources lists where facts come from.
 func Sources() []config.Kind[source.Source] {
 	return []config.Kind[source.Source]{manifest.Kind()}
+}
+
+// Events lists where events come from.
+func Events() []config.Kind[source.Events] {
+	return []config.Kind[source.Events]{audit.Kind()}
 }
 
 // Sinks lists where reports go.
