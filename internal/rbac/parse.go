@@ -101,3 +101,19 @@ func Atoms(rule fact.Value, namespace string) []Request {
 	}
 	return out
 }
+
+// Covers reports whether a single right, as Atoms returns it, allows a request.
+func (q Request) Covers(other Request) bool {
+	if q.Namespace != "" && (other.Path != "" || q.Namespace != other.Namespace) {
+		return false
+	}
+	r := rule{verbs: []string{q.Verb}, groups: []string{q.Group}, resources: []string{ask(q).combined}}
+	if q.Path != "" {
+		r = rule{verbs: []string{q.Verb}, paths: []string{q.Path}}
+	}
+	if q.Name != "" {
+		r.names = []string{q.Name}
+	}
+	a := ask(other)
+	return r.allows(&a)
+}
