@@ -31,7 +31,7 @@ RESOURCE[.GROUP][/SUBRESOURCE], or a URL such as /metrics.`,
   merlon rbac least sa shop/web -f deploy/ --audit audit.log`,
 		Args: subcommand, RunE: help,
 	}
-	cmd.AddCommand(newRbacCan(s), newRbacWho(s), newRbacShow(s), newRbacDiff(s), newRbacLeast(s), newRbacWithout(s))
+	cmd.AddCommand(newRbacCan(s), newRbacWho(s), newRbacShow(s), newRbacDiff(s), newRbacRisky(s), newRbacLeast(s), newRbacWithout(s))
 	return cmd
 }
 

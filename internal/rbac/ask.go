@@ -360,3 +360,62 @@ func sortedKeys(m map[string]bool) []string {
 	slices.Sort(out)
 	return out
 }
+
+// Held returns the bindings that name a subject itself, those of every cluster
+// aside, by which it may do what is asked; with namespace "*" in any namespace.
+// The widest and then the shortest come first.
+func (x *Index) Held(s Subject, q Request) []Grant {
+	namespaces := scopes(q.Namespace)
+	if q.Namespace == "*" {
+		namespaces = append([]string{""}, x.Namespaces(s)...)
+	}
+	var out []Grant
+	for _, ns := range namespaces {
+		for _, b := range x.bySubject.get(subjectScope{s, ns}) {
+			if IsDefault(b.object) {
+				continue
+			}
+			a := ask(q)
+			a.Namespace = ns
+			if g, ok := x.grant(b, s, &a); ok {
+				out = append(out, g)
+			}
+		}
+	}
+	if s == (Subject{Kind: GroupKind, Name: Masters}) {
+		return nil // known, and not by a binding
+	}
+	slices.SortStableFunc(out, func(a, b Grant) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), cmp.Compare(btoi(a.From != a.Role), btoi(b.From != b.Role)))
+	})
+	return out
+}
+
+// Given returns the subjects that a binding names which not every cluster has.
+func (x *Index) Given() []Subject {
+	return slices.DeleteFunc(x.Subjects(), func(s Subject) bool {
+		return !slices.ContainsFunc(x.bindingsOf(s), func(b *binding) bool { return !IsDefault(b.object) })
+	})
+}
+
+// IsDefault reports whether a binding is one that every cluster has: built in, or
+// read from a cluster, and then bound as it is everywhere, to the same subjects.
+func IsDefault(o *fact.Object) bool {
+	if Builtin(o) {
+		return true
+	}
+	d := defaultsByName()[o.Ref()]
+	if d == nil {
+		return false
+	}
+	a, b := compileBinding(o), compileBinding(d)
+	if a.role != b.role {
+		return false
+	}
+	for _, s := range a.subjects {
+		if !slices.Contains(b.subjects, s) {
+			return false
+		}
+	}
+	return true
+}

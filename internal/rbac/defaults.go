@@ -143,3 +143,12 @@ func words(b *fact.Builder, field, list string) {
 	}
 	b.End()
 }
+
+// defaultsByName returns the roles and bindings that every cluster has by name.
+var defaultsByName = sync.OnceValue(func() map[fact.Ref]*fact.Object {
+	out := map[fact.Ref]*fact.Object{}
+	for _, o := range defaults() {
+		out[o.Ref()] = o
+	}
+	return out
+})

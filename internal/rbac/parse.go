@@ -41,6 +41,8 @@ func ParseRequest(verb, resource string) (Request, error) {
 // moreResources are resources that no default role names.
 const moreResources = `ClusterRole more
   get on podtemplates,componentstatuses in core
+  impersonate on users,groups in core
+  impersonate on uids,userextras in authentication.k8s.io
   get on clusterrolebindings in rbac.authorization.k8s.io
   get on priorityclasses in scheduling.k8s.io
   get on prioritylevelconfigurations,flowschemas in flowcontrol.apiserver.k8s.io
