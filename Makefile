@@ -35,6 +35,7 @@ conformance: ## holds Merlon against test cases of other projects, where ORACLES
 
 bench: build ## CPU and memory beside reading and decoding the same files
 	$(GO) run ./test/bench -merlon $(BIN)
+	$(GO) run ./test/bench/rights
 
 docs: build ## renews what the binary prints into docs/reference
 	$(BIN) docs docs/reference

@@ -32,13 +32,11 @@ func (x *Index) Can(u User, q Request) bool {
 	a := ask(q)
 	var buffer [8]Subject
 	for _, s := range u.subjects(buffer[:0]) {
-		if b, _ := x.first(s, "", &a); b != nil {
-			return true
-		}
-		if a.Namespace == "" {
+		h := x.bySubject.get(s)
+		if h == nil {
 			continue
 		}
-		if b, _ := x.first(s, a.Namespace, &a); b != nil {
+		if x.any(h.everywhere, &a) || a.Namespace != "" && x.any(h.of(a.Namespace), &a) {
 			return true
 		}
 	}
@@ -48,17 +46,14 @@ func (x *Index) Can(u User, q Request) bool {
 	return false
 }
 
-// first returns the first binding of a subject in a scope that allows a request,
-// and the rule that does.
-func (x *Index) first(s Subject, namespace string, q *asked) (*binding, *rule) {
-	for _, b := range x.bySubject.get(subjectScope{s, namespace}) {
-		if r := x.roles.get(b.role); r != nil {
-			if one := r.allows(q); one != nil {
-				return b, one
-			}
+// any reports whether one of some bindings allows a request.
+func (x *Index) any(list []*binding, q *asked) bool {
+	for _, b := range list {
+		if r := x.roles.get(b.role); r != nil && r.allows(q) != nil {
+			return true
 		}
 	}
-	return nil, nil
+	return false
 }
 
 // Why returns every binding by which the user may do what is asked, each with
@@ -69,7 +64,7 @@ func (x *Index) Why(u User, q Request) []Grant {
 	var out []Grant
 	for _, s := range u.subjects(nil) {
 		for _, ns := range scopes(a.Namespace) {
-			for _, b := range x.bySubject.get(subjectScope{s, ns}) {
+			for _, b := range x.bySubject.get(s).of(ns) {
 				if g, ok := x.grant(b, s, &a); ok {
 					out = append(out, g)
 				}
@@ -127,9 +122,7 @@ func (x *Index) Anywhere(q Request) []Grant {
 	for _, ns := range x.boundNamespaces() {
 		in := a
 		in.Namespace = ns
-		for _, r := range x.allowing(ns, &in) {
-			out = x.holders(r, ns, &in, out)
-		}
+		out = x.whoIn(ns, &in, out)
 	}
 	return x.rest(out, &a)
 }
@@ -146,28 +139,20 @@ func (x *Index) boundNamespaces() []string {
 }
 
 func (x *Index) whoIn(ns string, a *asked, out []Grant) []Grant {
-	for _, r := range x.allowing(ns, a) {
-		out = x.holders(r, ns, a, out)
-	}
-	return out
-}
-
-// allowing returns the roles that allow a request and that can be bound in a
-// namespace.
-func (x *Index) allowing(ns string, a *asked) []*role {
-	var out []*role
-	seen := map[*role]bool{}
 	for _, home := range scopes(ns) {
-		for i, word := range a.words() {
+		seen := map[*role]bool{} // only roles that several words lead to are met twice
+		words := a.words()
+		for i, word := range words {
 			if i > 0 && word == "" {
 				continue
 			}
 			for _, r := range x.mentions.get(mention{home, word}) {
-				if !seen[r] {
+				if i > 0 && seen[r] {
+					continue
+				}
+				if one := r.allows(a); one != nil {
 					seen[r] = true
-					if r.allows(a) != nil {
-						out = append(out, r)
-					}
+					out = x.holders(r, one, ns, out)
 				}
 			}
 		}
@@ -175,9 +160,9 @@ func (x *Index) allowing(ns string, a *asked) []*role {
 	return out
 }
 
-func (x *Index) holders(r *role, ns string, a *asked, out []Grant) []Grant {
+// holders adds the subjects of the bindings to a role in a scope, for one rule.
+func (x *Index) holders(r *role, one *rule, ns string, out []Grant) []Grant {
 	for _, b := range x.byRole.get(roleScope{r.key, ns}) {
-		one := r.allows(a)
 		for i, s := range b.subjects {
 			if !slices.Contains(b.subjects[:i], s) {
 				out = append(out, Grant{Subject: s, Namespace: ns, Binding: b.object, Role: r.object, Rule: one.value, From: one.from})
@@ -193,13 +178,21 @@ func (x *Index) rest(out []Grant, a *asked) []Grant {
 	for _, n := range x.graph().holders(a) {
 		out = append(out, Grant{Subject: Subject{Kind: UserKind, Name: nodePrefix + n.node}, By: byNode(n.why)})
 	}
-	slices.SortFunc(out, compareGrants)
-	return out
+	order := make([]int32, len(out)) // grants are large: sort their numbers
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(i, j int32) int { return compareGrants(&out[i], &out[j]) })
+	sorted := make([]Grant, len(out))
+	for i, at := range order {
+		sorted[i] = out[at]
+	}
+	return sorted
 }
 
 func byNode(why string) string { return "node authorizer: " + why }
 
-func compareGrants(a, b Grant) int {
+func compareGrants(a, b *Grant) int {
 	if a.Subject != b.Subject {
 		return a.Subject.compare(b.Subject)
 	}
@@ -209,7 +202,10 @@ func compareGrants(a, b Grant) int {
 	if a.Binding == nil || b.Binding == nil {
 		return cmp.Compare(btoi(a.Binding == nil), btoi(b.Binding == nil))
 	}
-	return cmp.Or(compareRefs(a.Binding.Ref(), b.Binding.Ref()), strings.Compare(a.Binding.Origin.File, b.Binding.Origin.File))
+	return cmp.Or(
+		strings.Compare(a.Binding.Kind, b.Binding.Kind), strings.Compare(a.Binding.Name, b.Binding.Name),
+		strings.Compare(a.Binding.Origin.File, b.Binding.Origin.File), cmp.Compare(a.Binding.Origin.Doc, b.Binding.Origin.Doc),
+	)
 }
 
 func btoi(b bool) int {
@@ -249,21 +245,21 @@ func (x *Index) Show(u User) []Grant {
 // bindingsOf returns the bindings of a subject, everywhere first, then by
 // namespace.
 func (x *Index) bindingsOf(s Subject) []*binding {
-	out := slices.Clone(x.bySubject.get(subjectScope{s, ""}))
-	for _, ns := range slices.Sorted(slices.Values(x.namespaces.get(s))) {
-		out = append(out, x.bySubject.get(subjectScope{s, ns})...)
+	h := x.bySubject.get(s)
+	if h == nil {
+		return nil
+	}
+	out := slices.Clone(h.everywhere)
+	for _, n := range h.in {
+		out = append(out, n.bindings...)
 	}
 	return out
 }
 
 // Subjects returns everybody whom a binding names, in order.
 func (x *Index) Subjects() []Subject {
-	seen := map[Subject]bool{}
-	for at := range x.bySubject.all {
-		seen[at.subject] = true
-	}
-	out := make([]Subject, 0, len(seen))
-	for s := range seen {
+	var out []Subject
+	for s := range x.bySubject.all {
 		out = append(out, s)
 	}
 	slices.SortFunc(out, Subject.compare)
@@ -271,9 +267,7 @@ func (x *Index) Subjects() []Subject {
 }
 
 // Namespaces returns where a subject, by this very name, has RoleBindings.
-func (x *Index) Namespaces(s Subject) []string {
-	return slices.Sorted(slices.Values(x.namespaces.get(s)))
-}
+func (x *Index) Namespaces(s Subject) []string { return x.bySubject.get(s).namespaces() }
 
 // Bindings returns the bindings that name a subject.
 func (x *Index) Bindings(s Subject) []*fact.Object {
@@ -371,7 +365,7 @@ func (x *Index) Held(s Subject, q Request) []Grant {
 	}
 	var out []Grant
 	for _, ns := range namespaces {
-		for _, b := range x.bySubject.get(subjectScope{s, ns}) {
+		for _, b := range x.bySubject.get(s).of(ns) {
 			if IsDefault(b.object) {
 				continue
 			}

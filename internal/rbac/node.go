@@ -49,10 +49,13 @@ type graph struct {
 	source *lists[fact.Ref, *fact.Object]
 }
 
+func hashHolding(h holding) uint64 { return hashOf(h.name, h.namespace) }
+
 func newGraph(objects []*fact.Object) *graph {
 	g := &graph{
-		rules: compileRules(parseDefaults(nodeRules)[0]), needed: &table[holding, []onNode]{}, claims: &table[string, holding]{},
-		mounts: &lists[holding, string]{}, source: &lists[fact.Ref, *fact.Object]{}, own: true,
+		rules:  compileRules(parseDefaults(nodeRules)[0]),
+		needed: newTable[holding, []onNode](hashHolding), claims: newTable[string, holding](func(k string) uint64 { return hashOf(k, "") }),
+		mounts: newLists[holding, string](hashHolding), source: newLists[fact.Ref, *fact.Object](hashRef), own: true,
 	}
 	for _, o := range objects {
 		g.count(o, 1)

@@ -24,8 +24,7 @@ type Index struct {
 	objects     *lists[fact.Ref, *fact.Object] // all of one name, built-in ones first
 	roles       *table[roleKey, *role]
 	bindings    *table[*fact.Object, *binding]
-	bySubject   *lists[subjectScope, *binding]
-	namespaces  *lists[Subject, string] // where a subject has RoleBindings
+	bySubject   *table[Subject, *held]
 	byRole      *lists[roleScope, *binding]
 	mentions    *lists[mention, *role]       // roles by the words of their rules
 	labelled    *lists[label, *fact.Object]  // ClusterRoles by label
@@ -37,11 +36,6 @@ type Index struct {
 }
 
 type (
-	// subjectScope is a subject and where its bindings hold: "" for everywhere.
-	subjectScope struct {
-		subject   Subject
-		namespace string
-	}
 	// roleScope is a role and where bindings to it hold.
 	roleScope struct {
 		role      roleKey
@@ -79,10 +73,15 @@ func New(objects []*fact.Object) *Index {
 
 func index(own []*fact.Object, g func() *graph) *Index {
 	x := &Index{
-		objects: &lists[fact.Ref, *fact.Object]{}, roles: &table[roleKey, *role]{}, bindings: &table[*fact.Object, *binding]{},
-		bySubject: &lists[subjectScope, *binding]{}, namespaces: &lists[Subject, string]{},
-		byRole: &lists[roleScope, *binding]{}, mentions: &lists[mention, *role]{}, labelled: &lists[label, *fact.Object]{},
-		aggregating: &lists[string, *fact.Object]{}, building: true, graph: g, whole: whole(own),
+		objects:     newLists[fact.Ref, *fact.Object](hashRef),
+		roles:       newTable[roleKey, *role](func(k roleKey) uint64 { return hashOf(k.name, k.namespace) }),
+		bindings:    newTable[*fact.Object, *binding](func(o *fact.Object) uint64 { return hashOf(o.Name, o.Namespace) }),
+		bySubject:   newTable[Subject, *held](func(s Subject) uint64 { return hashOf(s.Name, s.Namespace) }),
+		byRole:      newLists[roleScope, *binding](func(k roleScope) uint64 { return hashOf(k.role.name, k.namespace) }),
+		mentions:    newLists[mention, *role](func(k mention) uint64 { return hashOf(k.word, k.namespace) }),
+		labelled:    newLists[label, *fact.Object](func(k label) uint64 { return hashOf(k.key, k.value) }),
+		aggregating: newLists[string, *fact.Object](func(k string) uint64 { return hashOf(k, "") }),
+		building:    true, graph: g, whole: whole(own),
 	}
 	all := own
 	if !x.whole {
@@ -183,11 +182,14 @@ func (x *Index) bind(o *fact.Object) {
 		if slices.Contains(b.subjects[:i], s) {
 			continue
 		}
-		at := subjectScope{s, b.namespace}
-		if b.namespace != "" && len(x.bySubject.get(at)) == 0 {
-			x.namespaces.add(s, b.namespace, x.building)
+		h := x.bySubject.get(s)
+		if h == nil {
+			h = &held{}
+		} else if !x.building {
+			h = h.clone()
 		}
-		x.bySubject.add(at, b, x.building)
+		h.add(b)
+		x.bySubject.set(s, h)
 	}
 }
 
@@ -198,10 +200,11 @@ func (x *Index) unbind(b *binding) {
 		if slices.Contains(b.subjects[:i], s) {
 			continue
 		}
-		at := subjectScope{s, b.namespace}
-		x.bySubject.remove(at, b)
-		if b.namespace != "" && len(x.bySubject.get(at)) == 0 {
-			x.namespaces.remove(s, b.namespace)
+		h := x.bySubject.get(s).clone()
+		if h.remove(b); len(h.everywhere)+len(h.in) == 0 {
+			x.bySubject.delete(s)
+		} else {
+			x.bySubject.set(s, h)
 		}
 	}
 }
@@ -258,8 +261,8 @@ var (
 func (x *Index) Apply(changes ...fact.Change) *Index {
 	n := &Index{
 		objects: x.objects.fork(), roles: x.roles.fork(), bindings: x.bindings.fork(),
-		bySubject: x.bySubject.fork(), namespaces: x.namespaces.fork(),
-		byRole: x.byRole.fork(), mentions: x.mentions.fork(), labelled: x.labelled.fork(),
+		bySubject: x.bySubject.fork(),
+		byRole:    x.byRole.fork(), mentions: x.mentions.fork(), labelled: x.labelled.fork(),
 		aggregating: x.aggregating.fork(), graph: x.graph, whole: x.whole,
 	}
 	again, recheck := false, false

@@ -3,15 +3,18 @@ package rbac
 import (
 	"hash/maphash"
 	"maps"
+
+	"github.com/merlon-security/merlon/internal/fact"
 )
 
 // shardCount is how many parts a table has: a change copies one of them.
-const shardCount = 256
+const shardCount = 2048
 
 // table is a map of which a changed copy is cheap: the copy shares every part
-// that it does not change. The zero table is empty. One that has been handed
-// out is only read.
+// that it does not change. hash spreads keys over the parts. One that has been
+// handed out is only read.
 type table[K comparable, V any] struct {
+	hash   func(K) uint64
 	shards [shardCount]map[K]V
 	owned  [shardCount]bool // not shared with an earlier table
 }
@@ -19,17 +22,36 @@ type table[K comparable, V any] struct {
 // seed spreads keys over shards; nothing that is told depends on it.
 var seed = maphash.MakeSeed()
 
-func shardOf[K comparable](k K) int { return int(maphash.Comparable(seed, k) % shardCount) }
+// hashOf hashes two strings. maphash.Comparable would put each key on the heap.
+func hashOf(a, b string) uint64 {
+	h := maphash.String(seed, a)
+	if b != "" {
+		h = h*31 + maphash.String(seed, b)
+	}
+	return h
+}
+
+func hashRef(r fact.Ref) uint64 { return hashOf(r.Name, r.Namespace) }
+
+func newTable[K comparable, V any](hash func(K) uint64) *table[K, V] {
+	return &table[K, V]{hash: hash}
+}
+
+func newLists[K comparable, E comparable](hash func(K) uint64) *lists[K, E] {
+	return &lists[K, E]{*newTable[K, []E](hash)}
+}
+
+func (t *table[K, V]) shardOf(k K) int { return int(t.hash(k) % shardCount) }
 
 // fork returns a copy that may be changed without changing t.
 func (t *table[K, V]) fork() *table[K, V] {
-	return &table[K, V]{shards: t.shards}
+	return &table[K, V]{hash: t.hash, shards: t.shards}
 }
 
-func (t *table[K, V]) get(k K) V { return t.shards[shardOf(k)][k] }
+func (t *table[K, V]) get(k K) V { return t.shards[t.shardOf(k)][k] }
 
 func (t *table[K, V]) lookup(k K) (V, bool) {
-	v, ok := t.shards[shardOf(k)][k]
+	v, ok := t.shards[t.shardOf(k)][k]
 	return v, ok
 }
 
@@ -46,9 +68,9 @@ func (t *table[K, V]) own(i int) map[K]V {
 	return t.shards[i]
 }
 
-func (t *table[K, V]) set(k K, v V) { t.own(shardOf(k))[k] = v }
+func (t *table[K, V]) set(k K, v V) { t.own(t.shardOf(k))[k] = v }
 
-func (t *table[K, V]) delete(k K) { delete(t.own(shardOf(k)), k) }
+func (t *table[K, V]) delete(k K) { delete(t.own(t.shardOf(k)), k) }
 
 // all yields every entry, in no order.
 func (t *table[K, V]) all(yield func(K, V) bool) {
