@@ -150,10 +150,12 @@ func (x *Index) whoIn(ns string, a *asked, out []Grant) []Grant {
 				if i > 0 && seen[r] {
 					continue
 				}
-				if one := r.allows(a); one != nil {
-					seen[r] = true
-					out = x.holders(r, one, ns, out)
+				one := r.allows(a)
+				if one == nil {
+					continue
 				}
+				seen[r] = true
+				out = x.holders(r, one, ns, out)
 			}
 		}
 	}
@@ -162,7 +164,11 @@ func (x *Index) whoIn(ns string, a *asked, out []Grant) []Grant {
 
 // holders adds the subjects of the bindings to a role in a scope, for one rule.
 func (x *Index) holders(r *role, one *rule, ns string, out []Grant) []Grant {
-	for _, b := range x.byRole.get(roleScope{r.key, ns}) {
+	list := x.byRole.get(roleScope{r.key, ns})
+	if need := len(out) + 2*len(list); need > cap(out) {
+		out = slices.Grow(out, max(need, 2*cap(out), 64)-len(out))
+	}
+	for _, b := range list {
 		for i, s := range b.subjects {
 			if !slices.Contains(b.subjects[:i], s) {
 				out = append(out, Grant{Subject: s, Namespace: ns, Binding: b.object, Role: r.object, Rule: one.value, From: one.from})
@@ -178,16 +184,8 @@ func (x *Index) rest(out []Grant, a *asked) []Grant {
 	for _, n := range x.graph().holders(a) {
 		out = append(out, Grant{Subject: Subject{Kind: UserKind, Name: nodePrefix + n.node}, By: byNode(n.why)})
 	}
-	order := make([]int32, len(out)) // grants are large: sort their numbers
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortFunc(order, func(i, j int32) int { return compareGrants(&out[i], &out[j]) })
-	sorted := make([]Grant, len(out))
-	for i, at := range order {
-		sorted[i] = out[at]
-	}
-	return sorted
+	slices.SortFunc(out, func(a, b Grant) int { return compareGrants(&a, &b) })
+	return out
 }
 
 func byNode(why string) string { return "node authorizer: " + why }

@@ -8,7 +8,7 @@ import (
 )
 
 // shardCount is how many parts a table has: a change copies one of them.
-const shardCount = 2048
+const shardCount = 256
 
 // table is a map of which a changed copy is cheap: the copy shares every part
 // that it does not change. hash spreads keys over the parts. One that has been
