@@ -31,6 +31,7 @@ type Index struct {
 	aggregating *lists[string, *fact.Object] // ClusterRoles whose rules others make, under ""
 	whole       bool                         // the objects are all that a cluster has
 	building    bool                         // nobody else has seen the lists
+	only        bool                         // made by Only
 
 	graph func() *graph // of the Node authorizer, made at first use
 }
@@ -68,10 +69,18 @@ func New(objects []*fact.Object) *Index {
 			own = append(own, o)
 		}
 	}
-	return index(own, sync.OnceValue(func() *graph { return newGraph(objects) }))
+	return index(own, whole(own), sync.OnceValue(func() *graph { return newGraph(objects) }))
 }
 
-func index(own []*fact.Object, g func() *graph) *Index {
+// Only is New for objects beside which there is nothing: no role or binding of
+// every cluster is added, now or by Apply.
+func Only(objects []*fact.Object) *Index {
+	x := index(objects, true, sync.OnceValue(func() *graph { return newGraph(objects) }))
+	x.only = true
+	return x
+}
+
+func index(own []*fact.Object, whole bool, g func() *graph) *Index {
 	x := &Index{
 		objects:     newLists[fact.Ref, *fact.Object](hashRef),
 		roles:       newTable[roleKey, *role](func(k roleKey) uint64 { return hashOf(k.name, k.namespace) }),
@@ -81,7 +90,7 @@ func index(own []*fact.Object, g func() *graph) *Index {
 		mentions:    newLists[mention, *role](func(k mention) uint64 { return hashOf(k.word, k.namespace) }),
 		labelled:    newLists[label, *fact.Object](func(k label) uint64 { return hashOf(k.key, k.value) }),
 		aggregating: newLists[string, *fact.Object](func(k string) uint64 { return hashOf(k, "") }),
-		building:    true, graph: g, whole: whole(own),
+		building:    true, graph: g, whole: whole,
 	}
 	all := own
 	if !x.whole {
@@ -263,7 +272,7 @@ func (x *Index) Apply(changes ...fact.Change) *Index {
 		objects: x.objects.fork(), roles: x.roles.fork(), bindings: x.bindings.fork(),
 		bySubject: x.bySubject.fork(),
 		byRole:    x.byRole.fork(), mentions: x.mentions.fork(), labelled: x.labelled.fork(),
-		aggregating: x.aggregating.fork(), graph: x.graph, whole: x.whole,
+		aggregating: x.aggregating.fork(), graph: x.graph, whole: x.whole, only: x.only,
 	}
 	again, recheck := false, false
 	var others []fact.Change
@@ -283,9 +292,9 @@ func (x *Index) Apply(changes ...fact.Change) *Index {
 		old := x.graph
 		n.graph = sync.OnceValue(func() *graph { return old().apply(others) })
 	}
-	if recheck {
+	if recheck && !n.only {
 		if own := n.own(); whole(own) != n.whole {
-			return index(own, n.graph)
+			return index(own, whole(own), n.graph)
 		}
 	}
 	if again {

@@ -50,7 +50,7 @@ type scope map[part]map[string]map[string]bool
 // Make returns the least roles for uses of a subject. What every signed-in user
 // may do by the roles of every cluster is left out.
 func Make(subject rbac.Subject, uses []Use, o Options) *Plan {
-	base, user := rbac.New(nil), subject.User()
+	base, user := rbac.New(nil), everybody(subject)
 	scopes := map[string]scope{}
 	for _, u := range uses {
 		if base.Can(user, u.Request) {
@@ -73,6 +73,14 @@ func Make(subject rbac.Subject, uses []Use, o Options) *Plan {
 	p := &Plan{Subject: subject}
 	p.roles(scopes, o.Name)
 	return p
+}
+
+// everybody is what a subject is without being itself: somebody in the groups
+// that the system puts it into.
+func everybody(subject rbac.Subject) rbac.User {
+	u := subject.User()
+	u.Groups = slices.DeleteFunc(u.Groups, func(g string) bool { return subject.Kind == rbac.GroupKind && g == subject.Name })
+	return rbac.User{Groups: u.Groups}
 }
 
 func (s scope) add(q rbac.Request) {

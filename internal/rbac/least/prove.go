@@ -26,14 +26,15 @@ type Idle struct {
 func (p *Plan) Prove(uses []Use) Proof {
 	out := Proof{Replayed: len(uses)}
 	user := p.Subject.User()
-	x := rbac.New(p.Objects())
-	base := rbac.New(nil)
+	x, base, all := rbac.Only(p.Objects()), rbac.New(nil), everybody(p.Subject)
 	var needed []rbac.Request // what not everybody may do anyway
 	seen := map[rbac.Request]bool{}
 	for _, u := range uses {
-		if !x.Can(user, u.Request) {
+		switch {
+		case base.Can(all, u.Request):
+		case !x.Can(user, u.Request):
 			out.Denied = append(out.Denied, u.Request)
-		} else if !base.Can(user, u.Request) && !seen[u.Request] {
+		case !seen[u.Request]:
 			seen[u.Request] = true
 			needed = append(needed, u.Request)
 		}
@@ -62,7 +63,7 @@ func (p *Plan) with(role, at int, r Rule) *Plan {
 
 // refuses reports whether the plan denies one of some requests.
 func (p *Plan) refuses(user rbac.User, needed []rbac.Request) bool {
-	x := rbac.New(p.Objects())
+	x := rbac.Only(p.Objects())
 	return slices.ContainsFunc(needed, func(q rbac.Request) bool { return !x.Can(user, q) })
 }
 
