@@ -154,7 +154,9 @@ type reviewError struct {
 	err  error
 }
 
-func (e *reviewError) Error() string { return "review " + e.q.String() + ": " + e.text + ": " + e.err.Error() }
+func (e *reviewError) Error() string {
+	return "review " + e.q.String() + ": " + e.text + ": " + e.err.Error()
+}
 
 // objects reads objects as `merlon rbac` reads them from files.
 func objects(t *testing.T, text string) []*fact.Object {
