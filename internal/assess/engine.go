@@ -123,12 +123,13 @@ type worker struct {
 	tallies  []tally
 	findings [][]finding.Finding // blocks, for a finding is large and a slice that grows copies
 	memories []memory
+	world    *world
 	witness  *fact.Object // names the namespace in question, which the input does not hold
 	err      error
 }
 
 func (e *Engine) worker(w *world) *worker {
-	return &worker{engine: e, judge: control.NewJudge(e.lib, w, e.options.Minor), tallies: make([]tally, len(e.controls))}
+	return &worker{engine: e, world: w, judge: control.NewJudge(e.lib, w, e.options.Minor), tallies: make([]tally, len(e.controls))}
 }
 
 // Assess judges the whole snapshot. The report has findings, gaps and what the
@@ -153,6 +154,7 @@ func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
 	last := workers[n-1]
 	last.namespaces(w)
 	last.input(w)
+	last.subjects(w)
 	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: len(objects)}
 	plans := e.allPlans()
 	for _, k := range workers {
@@ -382,6 +384,9 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		f.Subject = finding.Subject{APIVersion: s.Object.APIVersion(), Kind: s.Object.Kind, Namespace: s.Object.Namespace, Name: s.Object.KnownAs()}
 		f.Pods, f.ManagedBy = s.Object.Pods, managers(s.Object)
 		f.Location = finding.Location{File: s.Object.Origin.File, Line: pos.Line, Column: pos.Column}
+	case s.Identity != nil:
+		group, f.Subject = subjectOf(s.Identity)
+		f.Location = k.placed(o.At)
 	case s.Namespace != "":
 		f.Subject = finding.Subject{APIVersion: "v1", Kind: "Namespace", Name: s.Namespace}
 		f.Location = namedAt(k.witness)

@@ -429,7 +429,7 @@ func (f *scanFlags) wanted(x *control.Control, picked []*control.Control, framew
 	if len(f.frameworks) > 0 {
 		return slices.ContainsFunc(frameworks, func(fw *framework.Framework) bool { return fw.AnsweredBy(x.ID, x.Frameworks()) })
 	}
-	return f.all || !x.Hygiene()
+	return !x.Rights() && (f.all || !x.Hygiene())
 }
 
 func minorOf(v string) (int, error) {

@@ -18,7 +18,11 @@ type Subject struct {
 	Component Component
 	Namespace string // scope namespace: its name
 	Declared  bool   // scope namespace: whether the input holds the Namespace itself
+	Identity  *Identity
 }
+
+// Identity is whom a binding can name: what scope subject judges.
+type Identity struct{ Kind, Namespace, Name string }
 
 // part returns the value that the subject is about.
 func (s *Subject) part() fact.Value {
@@ -194,7 +198,7 @@ func (c *Compiled) Whole() bool {
 			return true
 		}
 	}
-	return c.Scope.Each == EachNamespace || c.Scope.Each == EachInput
+	return c.Scope.Each == EachNamespace || c.Scope.Each == EachInput || c.Scope.Each == EachSubject
 }
 
 // Footprint returns everything that the verdict can rest on, as paths of
@@ -338,6 +342,10 @@ func (j *Judge) variable(name string) expr.Value {
 	case "containerType":
 		if s.Container != nil {
 			return expr.StringOf(string(s.Container.Type))
+		}
+	case "subject":
+		if s.Identity != nil {
+			return identityValue(*s.Identity)
 		}
 	case "declared":
 		return expr.BoolOf(s.Declared)

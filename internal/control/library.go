@@ -34,6 +34,12 @@ type World interface {
 	// Bindings returns what grants something to a ServiceAccount or to the one
 	// that the pods of o run as.
 	Bindings(o *fact.Object) []*fact.Object
+	// Can reports whether somebody may do something, by whatever grants it.
+	Can(who Identity, q Question) (bool, error)
+	// Held returns how a binding of its own lets somebody do something.
+	Held(who Identity, q Question) ([]Grant, error)
+	// Who returns everybody who may do something, in order.
+	Who(q Question) ([]Identity, error)
 	// Of returns the object that a document belongs to, or nil.
 	Of(root fact.Value) *fact.Object
 }
@@ -54,8 +60,8 @@ type Library struct {
 // use.
 func NewLibrary() *Library {
 	lib := &Library{secrets: shower{secrets.New()}}
-	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject"}
-	lib.env = expr.NewEnv(vars, slices.Concat(lib.textFunctions(), selectorFunctions(), worldFunctions(), componentFunctions()))
+	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject", "subject"}
+	lib.env = expr.NewEnv(vars, slices.Concat(lib.textFunctions(), selectorFunctions(), worldFunctions(), componentFunctions(), rightsFunctions()))
 	return lib
 }
 
