@@ -69,6 +69,7 @@ type Control struct {
 	Message   string             `yaml:"message"`
 	At        []string           `yaml:"at"`
 	Redact    bool               `yaml:"redact"`
+	Patch     []PatchStep        `yaml:"patch"`
 
 	severity   finding.Severity
 	frameworks map[string][]string

@@ -1,8 +1,10 @@
 package fact
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -172,4 +174,35 @@ func (e *Edit) end(b *Builder, key Key, v Value) error {
 	}
 	b.End()
 	return nil
+}
+
+// Same reports whether two edits do the same.
+func (e *Edit) Same(f *Edit) bool {
+	return e.Op == f.Op && slices.Equal(e.Path, f.Path) && Equal(e.Value, f.Value)
+}
+
+// Compose brings the edits of several fixes of one document, each computed from
+// the same state, into an order in which none moves the place of another, and
+// leaves out those that stand twice: elements of lists go last, the last first.
+func Compose(edits []Edit) []Edit {
+	var out []Edit
+	for i := range edits {
+		if !slices.ContainsFunc(out, func(e Edit) bool { return e.Same(&edits[i]) }) {
+			out = append(out, edits[i])
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Edit) int {
+		switch {
+		case a.Op != Remove && b.Op != Remove:
+			return 0
+		case a.Op != Remove:
+			return -1
+		case b.Op != Remove:
+			return 1
+		}
+		return slices.CompareFunc(b.Path, a.Path, func(s, t Step) int {
+			return cmp.Or(cmp.Compare(s.Index, t.Index), strings.Compare(s.Field, t.Field))
+		})
+	})
+	return out
 }
