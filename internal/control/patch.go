@@ -21,9 +21,9 @@ type PatchStep struct {
 	Ask            string `yaml:"ask"`  // text with {CEL} holes: what only a person can decide
 	Test           string `yaml:"test"` // text with {CEL} holes: what to try before the fix goes out
 
-	Value      *yaml.Node `yaml:"value"`      // of set, addToList, removeFromList
-	Expression string     `yaml:"expression"` // CEL in its place; of removeFromList, a list of the elements
-	When       string     `yaml:"when"`       // CEL; the step is left out where it is false
+	Value      yaml.Node `yaml:"value"`      // of set, addToList, removeFromList
+	Expression string    `yaml:"expression"` // CEL in its place; of removeFromList, a list of the elements
+	When       string    `yaml:"when"`       // CEL; the step is left out where it is false
 }
 
 // Amendment is what a control's patch makes of one failing subject: edits of the
@@ -56,7 +56,7 @@ func (s *PatchStep) verb() (name, rest string, err error) {
 	}
 	valued := name == "set" || name == "addToList" || name == "removeFromList"
 	given := 0
-	if s.Value != nil {
+	if !s.Value.IsZero() {
 		given++
 	}
 	if s.Expression != "" {
@@ -121,8 +121,8 @@ func (s *PatchStep) compile(env *expr.Env) (o op, err error) {
 			return o, fmt.Errorf("expression: %w", err)
 		}
 	}
-	if s.Value != nil {
-		if o.value, err = toFact(s.Value); err != nil {
+	if !s.Value.IsZero() {
+		if o.value, err = toFact(&s.Value); err != nil {
 			return o, fmt.Errorf("value: %w", err)
 		}
 	}
