@@ -8,6 +8,7 @@ import (
 
 	"github.com/merlon-security/merlon/internal/control/expr"
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/yamldoc"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -71,6 +72,37 @@ func (s *PatchStep) verb() (name, rest string, err error) {
 		return "", "", fmt.Errorf("%s takes no value", name)
 	}
 	return name, rest, nil
+}
+
+// Text says in a sentence what the step does.
+func (s *PatchStep) Text() string {
+	verb, rest, err := s.verb()
+	if err != nil {
+		return "(" + err.Error() + ")"
+	}
+	value := s.Expression
+	if !s.Value.IsZero() {
+		if v, err := toFact(&s.Value); err == nil {
+			value = string(yamldoc.JSON(v))
+		}
+	}
+	rest = strings.TrimSpace(rest)
+	where := ""
+	if s.When != "" {
+		where = ", where " + strings.Join(strings.Fields(s.When), " ")
+	}
+	switch verb {
+	case "set":
+		return "set " + rest + " to " + value + where
+	case "addToList":
+		return "add " + value + " to " + rest + where
+	case "removeFromList":
+		return "remove " + value + " from " + rest + where
+	}
+	if verb == "remove" {
+		return "remove " + rest + where
+	}
+	return verb + where + ": " + rest
 }
 
 // op is a step ready to be made.
