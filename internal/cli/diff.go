@@ -37,7 +37,7 @@ func writeDiff(w io.Writer, name string, before, after []byte, color bool) error
 	hidden := [2]map[int]bool{delicate(before), delicate(after)}
 	lines := diffLines(before, after)
 	cut := func(l *diffLine) bool { return hidden[0][l.old] || hidden[1][l.new] || unsafeLine(l.text) }
-	name = sink.Text(name)
+	name = sink.Text(strings.TrimLeft(name, "/"))
 	out := &strings.Builder{}
 	paint := func(code, text string) {
 		if color {
@@ -130,16 +130,18 @@ func unsafeLine(text string) bool {
 }
 
 // delicate returns the lines of a file, from 1, that must not be shown: those
-// with values that people put secrets into, and those that look like one.
+// with values that people put secrets into, those that look like one, and what
+// stands in the wrong place.
 func delicate(data []byte) map[int]bool {
 	d := secrets.New()
 	out := map[int]bool{}
 	i := 0
 	for line := range strings.Lines(string(data)) {
-		if i++; len(d.Text(line)) > 0 {
+		if i++; len(d.Text(line)) > 0 || strings.Contains(line, "merlon:") || random(line) {
 			out[i] = true
 		}
 	}
+	types := yamldoc.NewTypes()
 	docs := yamldoc.NewReader(bytes.NewReader(data), "", yamldoc.Limits{})
 	for {
 		doc, err := docs.Next()
@@ -147,6 +149,9 @@ func delicate(data []byte) map[int]bool {
 		switch {
 		case err == nil:
 			delicateValues(d, doc.Root, out, i)
+			for _, p := range slices.Concat(doc.Problems, types.Check(doc.Root)) { // nobody knows what lies there
+				out[int(p.Pos.Line)] = true
+			}
 			continue
 		case errors.As(err, &broken): // nobody knows what it holds
 			for line := 1; line <= i; line++ {
@@ -156,6 +161,17 @@ func delicate(data []byte) map[int]bool {
 		}
 		return out
 	}
+}
+
+// random reports whether a line holds a word that nobody would write by hand: 20
+// letters and digits or more, of both cases.
+func random(line string) bool {
+	word := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '+' || r == '=')
+	}
+	return slices.ContainsFunc(strings.FieldsFunc(line, word), func(w string) bool {
+		return len(w) >= 20 && strings.ContainsAny(w, "0123456789") && strings.ToLower(w) != w && strings.ToUpper(w) != w
+	})
 }
 
 // delicateValues notes the lines of a document's values.

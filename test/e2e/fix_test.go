@@ -203,3 +203,28 @@ func note(meant map[int]bool, root, item fact.Value, path string, last int) {
 		}
 	}
 }
+
+// TestFixTellsNoSecret holds that no diff, summary or JSON of merlon fix shows a
+// value that people keep secret.
+func TestFixTellsNoSecret(t *testing.T) {
+	n := newNest()
+	files := planted(n)
+	for name, text := range files { // once more, as JSON in one line
+		if docs, err := yamldoc.NewReader(strings.NewReader(text), "", yamldoc.Limits{}).Next(); err == nil {
+			files[strings.TrimSuffix(name, ".yaml")+"-line.json"] = string(yamldoc.JSON(docs.Root)) + "\n"
+		}
+	}
+	dir := tree(t, files)
+	changed := false
+	for _, args := range [][]string{{"-o", "diff"}, {"-o", "json"}, {"--write"}} {
+		out, errs, code := merlon(t, "", append([]string{"fix", dir, "--all"}, args...)...)
+		if code != 1 && code != 3 {
+			t.Fatalf("%v: code %d: %s", args, code, errs)
+		}
+		changed = changed || strings.Contains(out, "@@")
+		n.silent(t, fmt.Sprint("fix ", args), out+errs)
+	}
+	if !changed {
+		t.Error("nothing was changed")
+	}
+}

@@ -6,13 +6,12 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -50,46 +49,34 @@ func open(t *testing.T) *server {
 		Clusters []struct {
 			Cluster struct {
 				Server string `yaml:"server"`
+				CA     string `yaml:"certificate-authority-data"`
 			} `yaml:"cluster"`
 		} `yaml:"clusters"`
+		Users []struct {
+			User struct {
+				Cert string `yaml:"client-certificate-data"`
+				Key  string `yaml:"client-key-data"`
+			} `yaml:"user"`
+		} `yaml:"users"`
 	}
-	if err := yaml.Unmarshal(raw, &config); err != nil || len(config.Clusters) == 0 {
+	if err := yaml.Unmarshal(raw, &config); err != nil || len(config.Clusters) == 0 || len(config.Users) == 0 {
 		t.Fatalf("read kubeconfig: %v", err)
 	}
-	return connect(t, raw, config.Clusters[0].Cluster.Server)
-}
-
-// connect reads the certificates, which the kubeconfig holds in base64 or names.
-func connect(t *testing.T, raw []byte, url string) *server {
-	t.Helper()
-	part := func(key string) []byte {
-		for line := range strings.Lines(string(raw)) {
-			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-			switch strings.TrimPrefix(name, "- ") {
-			case key + "-data":
-				var out []byte
-				if err := json.Unmarshal([]byte(`"`+strings.Trim(value, `"`)+`"`), &out); err != nil {
-					t.Fatal(err)
-				}
-				return out
-			case key:
-				out, err := os.ReadFile(strings.Trim(value, `"`))
-				if err != nil {
-					t.Fatal(err)
-				}
-				return out
-			}
+	cluster, user := config.Clusters[0].Cluster, config.Users[0].User
+	decoded := func(text string) []byte {
+		out, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			t.Fatal("read kubeconfig: a certificate is not base64")
 		}
-		t.Fatalf("kubeconfig has no %s", key)
-		return nil
+		return out
 	}
-	pair, err := tls.X509KeyPair(part("client-certificate"), part("client-key"))
+	pair, err := tls.X509KeyPair(decoded(user.Cert), decoded(user.Key))
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(part("certificate-authority"))
-	return &server{url, &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots}}}}
+	roots.AppendCertsFromPEM(decoded(cluster.CA))
+	return &server{cluster.Server, &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots}}}}
 }
 
 func (s *server) do(t *testing.T, method, path string, body []byte) (int, string) {
