@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/finding"
 	"github.com/merlon-security/merlon/internal/secrets"
 	"github.com/merlon-security/merlon/internal/sink"
 	"github.com/merlon-security/merlon/internal/yamldoc"
@@ -137,7 +138,7 @@ func delicate(data []byte) map[int]bool {
 	out := map[int]bool{}
 	i := 0
 	for line := range strings.Lines(string(data)) {
-		if i++; len(d.Text(line)) > 0 || strings.Contains(line, "merlon:") || random(line) {
+		if i++; len(d.Text(line)) > 0 || random(line) {
 			out[i] = true
 		}
 	}
@@ -149,6 +150,11 @@ func delicate(data []byte) map[int]bool {
 		switch {
 		case err == nil:
 			delicateValues(d, doc.Root, out, i)
+			for _, n := range doc.Notes {
+				if _, err := finding.ParseInline(n.Text); err != nil {
+					out[int(n.Pos.Line)] = true
+				}
+			}
 			for _, p := range slices.Concat(doc.Problems, types.Check(doc.Root)) { // nobody knows what lies there
 				out[int(p.Pos.Line)] = true
 			}
