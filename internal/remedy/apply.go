@@ -9,29 +9,47 @@ import (
 	"github.com/merlon-security/merlon/internal/yamldoc"
 )
 
-// document applies proposals, which concern one document, to a state, and
-// returns those that were applied. The others are excluded, with the reason.
-func (m *maker) document(s *state, proposals []*amended) []*amended {
+// apply applies proposals, which concern one file or one object without a file,
+// to a state, and returns those that were applied. The others are excluded, with
+// the reason.
+func (m *maker) apply(s *state, proposals []*amended) []*amended {
 	kept := m.compatible(proposals)
 	if m.edit(s, kept) == nil {
 		return kept
 	}
-	// One of them is the cause: add them one by one.
+	// One of them is the cause: go document by document, and there one by one.
+	var done []*amended
+	for len(kept) > 0 {
+		doc := s.places[kept[0].object].doc
+		same := func(a *amended) bool { return s.places[a.object].doc == doc }
+		group := slices.DeleteFunc(slices.Clone(kept), func(a *amended) bool { return !same(a) })
+		kept = slices.DeleteFunc(kept, same)
+		if m.edit(s, group) == nil {
+			done = append(done, group...)
+			continue
+		}
+		done = append(done, m.oneByOne(s, group)...)
+	}
+	return done
+}
+
+// oneByOne applies what can be applied of proposals of one document.
+func (m *maker) oneByOne(s *state, group []*amended) []*amended {
 	var good []*amended
-	for _, p := range kept {
+	for _, p := range group {
 		if err := m.edit(s.copy(), append(slices.Clone(good), p)); err != nil {
 			m.excluded[p.finding.ID] = "the file could not be edited: " + err.Error()
 			continue
 		}
 		good = append(good, p)
 	}
-	if m.edit(s, good) != nil {
+	if len(good) == 0 || m.edit(s, good) != nil {
 		return nil
 	}
 	return good
 }
 
-// edit applies amendments of one document, all or none.
+// edit applies amendments of one file, all or none.
 func (m *maker) edit(s *state, list []*amended) error {
 	trial := s.copy()
 	if err := trial.edit(list, m.types); err != nil {
@@ -95,7 +113,7 @@ func (s *state) copy() *state {
 	return &c
 }
 
-// edit applies amendments of one document; after an error the state is of no use.
+// edit applies amendments of one file; after an error the state is of no use.
 func (s *state) edit(list []*amended, types *yamldoc.Types) error {
 	if len(list) == 0 {
 		return errors.New("nothing to do")
@@ -104,31 +122,33 @@ func (s *state) edit(list []*amended, types *yamldoc.Types) error {
 	if p.file == "" {
 		return s.editObject(list)
 	}
-	var edits []fact.Edit
+	edits := map[int][]fact.Edit{}
 	for _, a := range list {
+		at := s.places[a.object]
 		var prefix []fact.Step
-		if item := s.places[a.object].item; item >= 0 {
-			prefix = []fact.Step{fact.Field("items"), fact.Element(item)}
+		if at.item >= 0 {
+			prefix = []fact.Step{fact.Field("items"), fact.Element(at.item)}
 		}
 		for _, e := range a.Edits {
 			e.Path = slices.Concat(prefix, e.Path)
-			edits = append(edits, e)
+			edits[at.doc] = append(edits[at.doc], e)
 		}
 	}
-	before := s.files[p.file]
-	after, err := yamldoc.Edit(before, p.doc, fact.Compose(edits))
+	for doc := range edits {
+		edits[doc] = fact.Compose(edits[doc])
+	}
+	after, err := yamldoc.EditAll(s.files[p.file], edits)
 	if err != nil {
 		return err
 	}
-	root, err := checked(types, before, after, p.doc)
+	roots, err := checked(types, s.files[p.file], after, edits)
 	if err != nil {
 		return err
 	}
 	s.files[p.file] = after
-	roots := items(root)
 	for i, q := range s.places {
-		if q.file == p.file && q.doc == p.doc {
-			if err := s.replace(i, roots[max(q.item, 0)]); err != nil {
+		if root, edited := roots[q.doc]; q.file == p.file && edited {
+			if err := s.replace(i, root[max(q.item, 0)]); err != nil {
 				return err
 			}
 		}
@@ -136,23 +156,26 @@ func (s *state) edit(list []*amended, types *yamldoc.Types) error {
 	return nil
 }
 
-// checked returns the edited document, or an error where the API server would
-// take less of it than before.
-func checked(types *yamldoc.Types, before, after []byte, doc int) (fact.Value, error) {
-	var roots [2]fact.Value
-	var problems [2]int
-	for i, data := range [][]byte{before, after} {
-		docs := documents(data)
-		j := slices.IndexFunc(docs, func(d yamldoc.Document) bool { return d.Index == doc })
-		if j < 0 {
-			return fact.Value{}, errors.New("the document is not there")
+// checked returns the objects of the edited documents, or an error where the API
+// server would take less of one than before.
+func checked(types *yamldoc.Types, before, after []byte, edited map[int][]fact.Edit) (map[int][]fact.Value, error) {
+	problems := map[int]int{}
+	for _, d := range documents(before) {
+		if edited[d.Index] != nil {
+			problems[d.Index] = len(types.Check(d.Root))
 		}
-		roots[i], problems[i] = docs[j].Root, len(types.Check(docs[j].Root))
 	}
-	if problems[1] > problems[0] {
-		return fact.Value{}, errors.New("the API server would not take the result")
+	roots := map[int][]fact.Value{}
+	for _, d := range documents(after) {
+		if edited[d.Index] == nil {
+			continue
+		}
+		if len(types.Check(d.Root)) > problems[d.Index] {
+			return nil, errors.New("the API server would not take the result")
+		}
+		roots[d.Index] = items(d.Root)
 	}
-	return roots[1], nil
+	return roots, nil
 }
 
 func (s *state) replace(i int, root fact.Value) error {

@@ -142,8 +142,8 @@ func (m *maker) assess(s *state) error {
 func (m *maker) round(r *result) bool {
 	now := countOf(r.findings)
 	type target struct {
-		file        string
-		doc, object int // object where there is no file
+		file   string
+		object int // where there is no file
 	}
 	proposals := map[target][]*amended{}
 	var order []target
@@ -161,7 +161,7 @@ func (m *maker) round(r *result) bool {
 		}
 		t := target{object: a.object}
 		if p := r.places[a.object]; p.file != "" {
-			t = target{file: p.file, doc: p.doc}
+			t = target{file: p.file}
 		}
 		if proposals[t] == nil {
 			order = append(order, t)
@@ -170,7 +170,7 @@ func (m *maker) round(r *result) bool {
 	}
 	changed := false
 	for _, t := range order {
-		made := m.document(&r.state, proposals[t])
+		made := m.apply(&r.state, proposals[t])
 		for _, a := range made {
 			r.note(a)
 		}

@@ -12,36 +12,66 @@ import (
 	"github.com/merlon-security/merlon/internal/fact"
 )
 
-// Edit makes edits in one document of a file, numbered from 0, and leaves every
+// Edit makes edits in one document of a file, numbered from 0; see [EditAll].
+func Edit(data []byte, doc int, edits []fact.Edit) ([]byte, error) {
+	return EditAll(data, map[int][]fact.Edit{doc: edits})
+}
+
+// EditAll makes edits in documents of a file, numbered from 0, and leaves every
 // byte as it was that they do not ask to change: comments, order, spacing,
 // indentation, line breaks. Missing parents are written in the style of the
 // document.
 //
 // The place is found by the positions of the YAML parser, the text is spliced,
-// and the result is read again: it must be exactly the tree that the edits mean,
+// and the result is read again: it must be exactly the trees that the edits mean,
 // and every other document of the file what it was. Else nothing is changed and
 // the error says why; it quotes nothing that was read.
-func Edit(data []byte, doc int, edits []fact.Edit) ([]byte, error) {
+func EditAll(data []byte, edits map[int][]fact.Edit) ([]byte, error) {
 	if isUTF16(data) {
 		return nil, errors.New("the file is UTF-16, which is not edited")
 	}
 	before := locate(data)
-	i := slices.IndexFunc(before, func(l located) bool { return l.err == nil && l.doc.Index == doc })
-	if i < 0 {
-		return nil, fmt.Errorf("the file has no document %d", doc+1)
+	wanted := make([]fact.Value, len(before))
+	var out []byte
+	at, met := 0, 0
+	for i := range before {
+		d := &before[i]
+		list, named := edits[d.doc.Index]
+		if d.err != nil || !named {
+			continue
+		}
+		met++
+		edited, want, err := editDocument(data[d.from:d.to], d.doc.Root, list)
+		if err != nil {
+			return nil, err
+		}
+		wanted[i] = want
+		out = append(append(out, data[at:d.from]...), edited...)
+		at = d.to
 	}
-	d := before[i]
-	want := d.doc.Root
+	if met < len(edits) {
+		return nil, errors.New("the file has no such document")
+	}
+	out = append(out, data[at:]...)
+	if err := asWanted(before, locate(out), wanted); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// editDocument makes edits in the text of one document, and returns the tree that
+// they mean too.
+func editDocument(text []byte, root fact.Value, edits []fact.Edit) ([]byte, fact.Value, error) {
+	want := root
 	for _, e := range edits {
 		var err error
 		if want, err = e.Apply(want); err != nil {
-			return nil, err
+			return nil, want, err
 		}
 	}
-	if fact.Equal(want, d.doc.Root) {
-		return data, nil
+	if fact.Equal(want, root) {
+		return text, want, nil
 	}
-	text := data[d.from:d.to]
 	// Where a value is shared by an anchor, all its places may be meant: then
 	// the anchor's value is edited. Else the alias is replaced by what it stands
 	// for.
@@ -53,15 +83,18 @@ func Edit(data []byte, doc int, edits []fact.Edit) ([]byte, error) {
 	for _, shared := range modes {
 		edited, err := editText(text, edits, shared)
 		if err == nil {
-			whole := slices.Concat(data[:d.from], edited, data[d.to:])
-			if err = sameBut(before, locate(whole), i, want); err == nil {
-				return whole, nil
+			doc, broken := NewReader(bytes.NewReader(edited), "", Limits{}).Next()
+			if broken == nil && fact.Equal(doc.Root, want) {
+				return edited, want, nil
 			}
+			err = errChangesMore
 		}
 		failure = err
 	}
-	return nil, failure
+	return nil, want, failure
 }
+
+var errChangesMore = errors.New("the edit would change more than it means to: an anchor, or an odd place")
 
 // located is one document of a file, or the error that stands in its place, and
 // its text: data[from:to].
@@ -83,21 +116,23 @@ func locate(data []byte) []located {
 	}
 }
 
-// sameBut holds that of the documents only number i changed, into what was
-// wanted.
-func sameBut(before, after []located, i int, want fact.Value) error {
+// asWanted holds that the documents that were to change are as wanted, and all
+// others what they were.
+func asWanted(before, after []located, wanted []fact.Value) error {
 	if len(before) != len(after) {
 		return errors.New("the edit would change how the file falls into documents")
 	}
-	for j := range before {
-		b, a := &before[j], &after[j]
-		switch {
-		case (b.err == nil) != (a.err == nil):
+	for i := range before {
+		b, a := &before[i], &after[i]
+		if (b.err == nil) != (a.err == nil) {
 			return errors.New("the edit would make the file unreadable")
-		case j == i && (!fact.Equal(a.doc.Root, want) || len(a.doc.Problems) > len(b.doc.Problems)):
-			return errors.New("the edit would change more than it means to: an anchor, or an odd place")
-		case j != i && b.err == nil && !fact.Equal(a.doc.Root, b.doc.Root):
-			return errors.New("the edit would change another document of the file")
+		}
+		want := wanted[i]
+		if !want.Present() {
+			want = b.doc.Root
+		}
+		if b.err == nil && (!fact.Equal(a.doc.Root, want) || len(a.doc.Problems) > len(b.doc.Problems)) {
+			return errChangesMore
 		}
 	}
 	return nil
