@@ -98,7 +98,29 @@ func hunks(lines []diffLine, cut func(*diffLine) bool) []hunk {
 		}
 		out = append(out, h)
 	}
+	for i := range out {
+		out[i].even(lines)
+	}
 	return out
+}
+
+// even trims the longer of the two contexts where a line that is cut has made the
+// other shorter: tools that apply diffs take a shorter one for an end of the file.
+func (h *hunk) even(lines []diffLine) {
+	kept := func(i int) bool { return lines[i].kind == ' ' }
+	lead, trail := 0, 0
+	for kept(h.from + lead) {
+		lead++
+	}
+	for kept(h.to - 1 - trail) {
+		trail++
+	}
+	if lead < trail && h.from > 0 {
+		h.to -= trail - lead
+	}
+	if trail < lead && h.to < len(lines) {
+		h.from += lead - trail
+	}
 }
 
 // header is the line that begins a hunk.

@@ -196,7 +196,7 @@ func (x *fixer) plan(c *chosen, snapshot *fact.Snapshot, r *finding.Report) (*re
 	}
 	every := slices.Concat(c.run, c.left)
 	return remedy.Make(remedy.Input{
-		Snapshot: snapshot, Files: x.files, Tested: x.own.safe,
+		Snapshot: snapshot, Files: x.files, Safe: x.own.safe,
 		Wanted: func(f *finding.Finding) bool { return open[f.ID] },
 		Engine: func(amend remedy.Amend) *assess.Engine {
 			return assess.New(control.NewLibrary(), every, assess.Options{Minor: c.minor, Params: x.params, Amend: amend})

@@ -38,8 +38,8 @@ type Input struct {
 	Engine func(Amend) *assess.Engine
 	// Wanted says which findings are to be fixed.
 	Wanted func(*finding.Finding) bool
-	// Tested leaves out fixes that ask to be tested before they go out.
-	Tested bool
+	// Safe leaves out fixes that ask to be tested before they go out.
+	Safe bool
 }
 
 // Change is one edit as people read it.

@@ -111,7 +111,7 @@ patch:
 
 // outcome runs the fixes over one ConfigMap with some data and tells what came of
 // it.
-func outcome(t *testing.T, data, world string, tested bool) (after string, told []string) {
+func outcome(t *testing.T, data, world string, safe bool) (after string, told []string) {
 	t.Helper()
 	files := fstest.MapFS{}
 	for id, text := range testControls {
@@ -128,7 +128,7 @@ func outcome(t *testing.T, data, world string, tested bool) (after string, told 
 	}
 	plan, err := Make(Input{
 		Snapshot: (&fact.Snapshot{}).Apply(fact.Change{Op: fact.Upsert, Object: &o}),
-		Files:    map[string][]byte{"m.yaml": text}, Tested: tested,
+		Files:    map[string][]byte{"m.yaml": text}, Safe: safe,
 		Engine: func(amend Amend) *assess.Engine {
 			return assess.New(control.NewLibrary(), list, assess.Options{Minor: assess.NewestMinor(), Amend: amend})
 		},

@@ -191,7 +191,7 @@ func (m *maker) leave(a *amended) *Left {
 		l.Why = []string{"the patch has nothing to change here"}
 	case a.object < 0:
 		l.Why = []string{"the subject stands in no file"}
-	case m.Tested && len(a.Tests) > 0:
+	case m.Safe && len(a.Tests) > 0:
 		l.Why = a.Tests
 	default:
 		return nil
