@@ -34,6 +34,11 @@ type Options struct {
 	// Observe, if set, is told each verdict of each control on each subject,
 	// passes included; with several workers, by several goroutines at once.
 	Observe func(*control.Control, control.Subject, finding.Verdict)
+
+	// Amend, if set, is told what the patch of a control makes of each subject
+	// that fails it, or why that cannot be told; with several workers, by several
+	// goroutines at once. Controls without a patch tell nothing.
+	Amend func(*finding.Finding, *fact.Object, control.Amendment, error)
 }
 
 // Engine holds controls, compiled at their first use. It is safe for concurrent
@@ -408,6 +413,10 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		last++
 	}
 	k.findings[last] = append(k.findings[last], f)
+	if amend := k.engine.options.Amend; amend != nil && o.Verdict == finding.Fail && len(c.Patch) > 0 {
+		a, err := k.judge.Amend(c)
+		amend(&k.findings[last][len(k.findings[last])-1], s.Object, a, err)
+	}
 }
 
 // namedAt returns where an object names its namespace, or, when it leaves that

@@ -141,6 +141,7 @@ func (l *lesson) control(c *control.Control) error {
 	}
 	l.head("The fix")
 	indented(l.w, "  ", c.Fix)
+	l.patch(c)
 	if strings.TrimSpace(c.Price) != "" {
 		l.head("Its price")
 		indented(l.w, "  ", c.Price)
@@ -157,6 +158,17 @@ func (l *lesson) control(c *control.Control) error {
 	l.mappings(c)
 	l.waiver(c)
 	return nil
+}
+
+// patch says what merlon fix makes of the control's findings.
+func (l *lesson) patch(c *control.Control) {
+	if len(c.Patch) == 0 {
+		return
+	}
+	l.head("What merlon fix does")
+	for i := range c.Patch {
+		indented(l.w, "  ", c.Patch[i].Text())
+	}
 }
 
 func (l *lesson) examples(c *control.Control) error {

@@ -71,6 +71,7 @@ type Control struct {
 	At        []string           `yaml:"at"`
 	Redact    bool               `yaml:"redact"`
 	Written   bool               `yaml:"written"` // about how a person wrote it, which an API server does not keep
+	Patch     []PatchStep        `yaml:"patch"`
 
 	severity   finding.Severity
 	frameworks map[string][]string

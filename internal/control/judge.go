@@ -77,6 +77,7 @@ type Compiled struct {
 	when, items *expr.Program
 	require     *expr.Program
 	texts       func() (*texts, error)
+	ops         func() ([]op, error) // of the patch
 	params      expr.Value
 	hasParams   bool
 }
@@ -127,8 +128,12 @@ func (c *Control) Compile(lib *Library, params map[string]any) (*Compiled, error
 		}
 	}
 	out.texts = sync.OnceValues(func() (*texts, error) { return c.texts(out.env) })
+	out.ops = sync.OnceValues(func() ([]op, error) { return c.ops(out.env) })
 	if !c.BuiltIn {
 		if _, err := out.texts(); err != nil {
+			return nil, err
+		}
+		if _, err := out.ops(); err != nil {
 			return nil, err
 		}
 	}
@@ -177,6 +182,9 @@ func (c *Control) texts(env *expr.Env) (*texts, error) {
 // would.
 func (c *Compiled) Check() error {
 	if _, err := c.texts(); err != nil {
+		return err
+	}
+	if err := c.checkPatch(); err != nil {
 		return err
 	}
 	for _, p := range []*expr.Program{c.when, c.items, c.require} {
