@@ -1,0 +1,84 @@
+package reach
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Between returns the ports on which the policies let the pods of one endpoint
+// open connections to those of another. A pod always reaches itself; the answer
+// is about two pods.
+func (m *Model) Between(src, dst int) Ports {
+	return m.rows[Egress][src].of(m, dst).And(m.rows[Ingress][dst].of(m, src))
+}
+
+// To returns the ports on which an endpoint may open connections to an address
+// outside the cluster.
+func (m *Model) To(src int, a netip.Addr) Ports { return m.rows[Egress][src].at(a) }
+
+// From returns the ports on which an address outside may open connections to
+// the pods of an endpoint.
+func (m *Model) From(a netip.Addr, dst int) Ports { return m.rows[Ingress][dst].at(a) }
+
+// NetPart is a range of addresses and what is allowed with it.
+type NetPart struct {
+	Range
+	Ports Ports
+}
+
+// Outside returns what an endpoint may exchange with addresses outside, as
+// ranges in order that together are all addresses.
+func (m *Model) Outside(d Direction, endpoint int) []NetPart {
+	r := m.rows[d][endpoint]
+	out := make([]NetPart, len(r.nets))
+	for i, n := range r.nets {
+		out[i] = NetPart{n.Range, n.ports}
+	}
+	return out
+}
+
+// Cuts returns all addresses as ranges that no rule of any policy splits.
+func (m *Model) Cuts() []Range {
+	var ranges []Range
+	for _, p := range m.Policies {
+		for _, rules := range p.Rules {
+			for _, r := range rules {
+				if !r.anyPeer {
+					ranges = append(ranges, r.ranges...)
+				}
+			}
+		}
+	}
+	return cut(ranges)
+}
+
+// Protected reports whether some policy limits an endpoint in a direction.
+func (m *Model) Protected(d Direction, endpoint int) bool {
+	return slices.ContainsFunc(m.Policies, func(p *Policy) bool {
+		return p.selected.has(endpoint) && (p.Isolates[d] || len(p.Rules[d]) > 0)
+	})
+}
+
+// Real reports whether an endpoint is of pods that were seen.
+func (e *Endpoint) Real() bool { return len(e.Members) > 0 }
+
+// WorkloadsBetween returns the ports on which every pod of one workload may
+// connect to every pod of another (all), and those on which some pod may to some
+// (some). They differ only where pods of one workload have different labels.
+func (m *Model) WorkloadsBetween(src, dst *Workload) (all, some Ports) {
+	all = AllPorts()
+	for _, s := range src.Endpoints {
+		for _, d := range dst.Endpoints {
+			p := m.Between(s, d)
+			all, some = all.And(p), some.Or(p)
+		}
+	}
+	if len(src.Endpoints) == 0 || len(dst.Endpoints) == 0 {
+		all = Ports{}
+	}
+	return all, some
+}
+
+// CommonCuts returns all addresses as ranges that no rule of either model
+// splits.
+func CommonCuts(a, b *Model) []Range { return cut(append(a.Cuts(), b.Cuts()...)) }
