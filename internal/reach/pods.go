@@ -150,7 +150,7 @@ func (w *world) addPod(o *fact.Object, p fact.PodTemplate, owners map[string]*fa
 		return // it has no address any more
 	}
 	kind, name := "Pod", o.Name
-	if c := controllerOf(o); c.name != "" {
+	if c := controllerOf(o); c.name != "" && c.kind != "Node" { // a node's static pods are single ones
 		kind, name = cmp.Or(c.kind, "Pod"), c.name
 		for range 8 { // ReplicaSet → Deployment; no chain of owners is longer
 			parent := owners[workloadKey(o.InNamespace(), kind, name)]

@@ -37,12 +37,13 @@ func (m *Model) Outside(d Direction, endpoint int) []NetPart {
 	return out
 }
 
-// Cuts returns all addresses as ranges that no rule of any policy splits.
-func (m *Model) Cuts() []Range {
+// Cuts returns all addresses as ranges that no rule of a direction, in any of
+// the models, splits.
+func Cuts(d Direction, models ...*Model) []Range {
 	var ranges []Range
-	for _, p := range m.Policies {
-		for _, rules := range p.Rules {
-			for _, r := range rules {
+	for _, m := range models {
+		for _, p := range m.Policies {
+			for _, r := range p.Rules[d] {
 				if !r.anyPeer {
 					ranges = append(ranges, r.ranges...)
 				}
@@ -78,7 +79,3 @@ func (m *Model) WorkloadsBetween(src, dst *Workload) (all, some Ports) {
 	}
 	return all, some
 }
-
-// CommonCuts returns all addresses as ranges that no rule of either model
-// splits.
-func CommonCuts(a, b *Model) []Range { return cut(append(a.Cuts(), b.Cuts()...)) }

@@ -24,13 +24,16 @@ func netpolOptions() reach.Options {
 	}}}
 }
 
+// external marks a range of addresses outside.
+const external = "[External]"
+
 // connections is what the tool lists, by source and destination.
 type connections struct {
 	ports     map[[2]string]string
 	workloads map[string]bool
 }
 
-func connectionsOf(m *reach.Model, cuts []reach.Range) *connections {
+func connectionsOf(m *reach.Model, cuts [2][]reach.Range) *connections {
 	c := &connections{ports: map[[2]string]string{}, workloads: map[string]bool{}}
 	for _, src := range m.Workloads {
 		c.workloads[src.String()] = true
@@ -40,21 +43,39 @@ func connectionsOf(m *reach.Model, cuts []reach.Range) *connections {
 				c.add(src.String(), dst.String(), all)
 			}
 		}
-		for _, r := range cuts {
-			if !r.First.Is4() {
-				continue
-			}
-			name := r.First.String() + "-" + r.Last.String() + "[External]"
-			in, out := reach.AllPorts(), reach.AllPorts()
+		for _, r := range cuts[reach.Ingress] {
+			p := reach.AllPorts()
 			for _, e := range src.Endpoints {
-				in, out = in.And(m.From(r.First, e)), out.And(m.To(e, r.First))
+				p = p.And(m.From(r.First, e))
 			}
-			c.add(name, src.String(), in)
-			c.add(src.String(), name, out)
+			c.outside(r, p, func(name string) (string, string) { return name, src.String() })
+		}
+		for _, r := range cuts[reach.Egress] {
+			p := reach.AllPorts()
+			for _, e := range src.Endpoints {
+				p = p.And(m.To(e, r.First))
+			}
+			c.outside(r, p, func(name string) (string, string) { return src.String(), name })
 		}
 	}
 	c.entries(m)
 	return c
+}
+
+// outside adds what is allowed with a range of addresses: IPv4 only.
+func (c *connections) outside(r reach.Range, p reach.Ports, ends func(string) (string, string)) {
+	if r.First.Is4() {
+		src, dst := ends(externalName(r))
+		c.add(src, dst, p)
+	}
+}
+
+func externalName(r reach.Range) string { return r.First.String() + "-" + r.Last.String() + external }
+
+// cutsOf returns the ranges that the tool tells apart: those of the rules of
+// each direction.
+func cutsOf(models ...*reach.Model) [2][]reach.Range {
+	return [2][]reach.Range{reach.Cuts(reach.Ingress, models...), reach.Cuts(reach.Egress, models...)}
 }
 
 func (c *connections) add(src, dst string, p reach.Ports) {
@@ -115,7 +136,7 @@ func runConnlist(_ *runner, c *testCase, in *input) (outcome, error) {
 		return outcome{expected: "an explanation in the tool's own words", got: "not compared"}, nil
 	}
 	m := reach.New(in.snapshot, netpolOptions())
-	lines := connectionsOf(m, m.Cuts()).lines()
+	lines := connectionsOf(m, cutsOf(m)).lines()
 	if expect.Connlist != nil {
 		if out := sameLines("connlist", expect.Connlist, lines); !out.agreed || expect.Exposure == nil {
 			return out, nil
@@ -183,7 +204,7 @@ func runNetpolDiff(_ *runner, c *testCase, _ *input) (outcome, error) {
 }
 
 func netpolDiff(before, after *reach.Model) []string {
-	cuts := reach.CommonCuts(before, after)
+	cuts := cutsOf(before, after)
 	a, b := connectionsOf(before, cuts), connectionsOf(after, cuts)
 	all := map[[2]string]bool{}
 	for k := range a.ports {
@@ -193,22 +214,59 @@ func netpolDiff(before, after *reach.Model) []string {
 		all[k] = true
 	}
 	var out []string
-	for k := range all {
-		one, two := a.ports[k], b.ports[k]
+	for _, k := range joined(all, a, b, cuts) {
+		one, two := a.ports[k.ends], b.ports[k.ends]
 		if one == two {
 			continue
 		}
 		kind, info := "changed", ""
 		switch {
 		case one == "":
-			kind, one, info = "added", "No Connections", newWorkloads(k, a, b, "added")
+			kind, one, info = "added", "No Connections", newWorkloads(k.ends, a, b, "added")
 		case two == "":
-			kind, two, info = "removed", "No Connections", newWorkloads(k, b, a, "removed")
+			kind, two, info = "removed", "No Connections", newWorkloads(k.ends, b, a, "removed")
 		}
-		out = append(out, fmt.Sprintf("diff-type: %s, source: %s, destination: %s, ref1: %s, ref2: %s%s", kind, k[0], k[1], one, two, info))
+		out = append(out, fmt.Sprintf("diff-type: %s, source: %s, destination: %s, ref1: %s, ref2: %s%s", kind, k.shown[0], k.shown[1], one, two, info))
 	}
 	if len(out) > 0 {
 		out = append(out, "Connectivity diff:")
+	}
+	return out
+}
+
+// ends is a connection by its key, and as it is shown.
+type ends struct{ ends, shown [2]string }
+
+// joined makes one connection of those that differ only in ranges of addresses
+// that are neighbours, and changed alike.
+func joined(all map[[2]string]bool, a, b *connections, cuts [2][]reach.Range) []ends {
+	var out []ends
+	for k := range all {
+		if !strings.HasSuffix(k[0], external) && !strings.HasSuffix(k[1], external) {
+			out = append(out, ends{k, k})
+		}
+	}
+	workloads := map[string]bool{}
+	maps.Copy(workloads, a.workloads)
+	maps.Copy(workloads, b.workloads)
+	for w := range workloads {
+		for d, list := range cuts {
+			at := func(r reach.Range) [2]string {
+				if reach.Direction(d) == reach.Ingress {
+					return [2]string{externalName(r), w}
+				}
+				return [2]string{w, externalName(r)}
+			}
+			for i := 0; i < len(list); i++ {
+				r := list[i]
+				k := at(r)
+				for i+1 < len(list) && list[i+1].First.Is4() && a.ports[at(list[i+1])] == a.ports[k] && b.ports[at(list[i+1])] == b.ports[k] {
+					i++
+					r.Last = list[i].Last
+				}
+				out = append(out, ends{k, at(r)})
+			}
+		}
 	}
 	return out
 }
