@@ -18,10 +18,14 @@ type Options struct {
 	HostNetworkAsPods bool
 	// AllPods counts pods that have ended, too.
 	AllPods bool
+	// NetworksOutside takes the networks of admin policies to be about addresses
+	// outside only. As documented they are about pods, too.
+	NetworksOutside bool
 	// Virtual are pods to suppose beside those seen.
 	Virtual []Virtual
-
-	reps []*representative
+	// Described adds what rules describe: for each pair of selectors, all pods
+	// that it selects or will ever select; see [Model.Exposure].
+	Described bool
 }
 
 // Virtual is a pod that is supposed: an ingress controller that is not in the
@@ -44,6 +48,7 @@ type Model struct {
 	gaps      []fact.Gap
 	policyGap []fact.Gap
 
+	reps     []*representative
 	looked   map[string]bool // keys of labels that selectors look at
 	ports    map[string]bool // names of ports that rules use
 	byNS     map[string]set
@@ -64,10 +69,16 @@ func New(s *fact.Snapshot, opts Options) *Model {
 	m.foreign = readForeign(s.Objects())
 	m.looked, m.ports = map[string]bool{}, map[string]bool{}
 	m.look(m.Policies)
+	if opts.Described {
+		m.reps = describe(m.Policies)
+	}
 	m.merge()
 	m.selected = map[string]set{}
 	for _, p := range m.Policies {
 		m.resolve(p)
+	}
+	for _, r := range m.reps {
+		r.seen = m.selection(r.peer).meets(m.onPodNetwork())
 	}
 	m.cache = [directions]map[string]*row{{}, {}}
 	m.evaluate(nil)
@@ -198,8 +209,10 @@ func (m *Model) merge() {
 		e := &Endpoint{Namespace: v.Namespace, Labels: v.Labels, Virtual: v.Name, ofNS: v.NamespaceLabels}
 		m.Endpoints = append(m.Endpoints, e)
 	}
-	for _, r := range m.opts.reps {
-		m.Endpoints = append(m.Endpoints, &Endpoint{Namespace: r.namespace, Virtual: r.text(), rep: r})
+	for _, r := range m.reps {
+		e := &Endpoint{Namespace: r.namespace, Virtual: r.key(), rep: r}
+		e.ofNS, _ = m.world.namespaceLabels(r.namespace)
+		m.Endpoints = append(m.Endpoints, e)
 	}
 	for _, w := range m.Workloads {
 		w.Endpoints = nil
@@ -283,7 +296,7 @@ func (m *Model) resolve(p *Policy) {
 	if p.subject.pods {
 		p.selected = m.selection(p.subject)
 	}
-	if len(m.opts.reps) > 0 {
+	if len(m.reps) > 0 {
 		p.selected = p.selected.and(m.onPodNetwork()) // no policy limits what is only described
 	}
 	for _, rules := range p.Rules {
@@ -319,7 +332,7 @@ func (m *Model) resolveRule(r *Rule) {
 	if pods == nil {
 		pods, shared = newSet(len(m.Endpoints)), false
 	}
-	if r.Policy.Tier != Namespace && len(r.ranges) > 0 {
+	if r.Policy.Tier != Namespace && len(r.ranges) > 0 && !m.opts.NetworksOutside {
 		if shared {
 			pods = slices.Clone(pods)
 		}
@@ -396,7 +409,7 @@ func (m *Model) selection(x peer) set {
 		}
 	}
 	for i, e := range m.Endpoints {
-		if e.rep != nil && e.rep.within(x) {
+		if e.rep != nil && e.rep.within(x, e.ofNS) {
 			out.add(i)
 		}
 	}

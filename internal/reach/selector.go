@@ -14,6 +14,8 @@ type selector struct{ reqs []requirement }
 type requirement struct {
 	key, op string
 	values  []string // sorted
+	written []string // the values as they stand
+	label   bool     // written as one of matchLabels
 }
 
 // maxSelector bounds the requirements and values of one selector: no object that
@@ -25,13 +27,14 @@ const maxSelector = 100_000
 // is returned.
 func readSelector(v fact.Value) (s selector, problem string) {
 	for l := range v.Get(keyMatchLabels).Children() {
-		s.reqs = append(s.reqs, requirement{l.Key().String(), opIn, []string{l.Text()}})
+		s.reqs = append(s.reqs, requirement{l.Key().String(), opIn, []string{l.Text()}, []string{l.Text()}, true})
 	}
 	for e := range v.Get(keyMatchExpressions).Children() {
 		r := requirement{key: e.Get(keyKey).Text(), op: e.Get(keyOperator).Str()}
 		for x := range e.Get(keyValues).Children() {
 			r.values = append(r.values, x.Text())
 		}
+		r.written = slices.Clone(r.values)
 		slices.Sort(r.values)
 		r.values = slices.Compact(r.values)
 		switch {

@@ -19,7 +19,7 @@ const ingressController = "{ingress-controller}"
 
 // netpolOptions are the tool's views of what Kubernetes leaves open.
 func netpolOptions() reach.Options {
-	return reach.Options{HostNetworkAsPods: true, AllPods: true, Virtual: []reach.Virtual{{
+	return reach.Options{HostNetworkAsPods: true, AllPods: true, NetworksOutside: true, Virtual: []reach.Virtual{{
 		Name: ingressController, Namespace: "ingress-controller-ns", NamespaceLabels: map[string]string{"kubernetes.io/metadata.name": "ingress-controller-ns"},
 	}}}
 }

@@ -45,7 +45,7 @@ func oracles() []oracle {
 		{name: "kubesec-assets", family: "kubesec", read: kubesecFile, run: runKubesec},
 		{name: "kubernetes-goat", family: "kubernetes-goat", read: manyFiles, run: runGoat},
 		{name: "osv-go-cloudnative", later: "issue 5"},
-		{name: "netpol-analyzer-connlist", read: manyFiles, run: runConnlist, groups: []string{"core"}, group: connlistGroup},
+		{name: "netpol-analyzer-connlist", read: manyFiles, run: runConnlist, groups: []string{"core", "core-connlist", "core-exposure"}, group: connlistGroup},
 		{name: "netpol-analyzer-diff", run: runNetpolDiff},
 		{name: "ibm-nca-k8s", later: "issue 7"},
 		{name: "gatekeeper-suites", later: "a later issue (foreign policies)"},
@@ -105,7 +105,15 @@ func connlistGroup(c *testCase, _ *input) []string {
 			return nil
 		}
 	}
-	return []string{"core"}
+	groups := []string{"core"}
+	var expect struct{ Connlist, Exposure []string }
+	if c.decode("expect", &expect) == nil && expect.Connlist != nil {
+		groups = append(groups, "core-connlist")
+	}
+	if expect.Exposure != nil {
+		groups = append(groups, "core-exposure")
+	}
+	return groups
 }
 
 // verdictOutcome compares pass and fail.
