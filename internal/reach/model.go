@@ -58,17 +58,36 @@ type Model struct {
 	named    map[string]map[Protocol][]resolution // how a named port resolves
 	rows     [directions][]*row                   // of each endpoint
 	cache    [directions]map[string]*row
+	nextID   int // of the next policy that is read
 }
 
 // New computes a model.
 func New(s *fact.Snapshot, opts Options) *Model {
-	m := &Model{opts: opts, objects: s.Objects()}
-	m.world = readWorld(s.Objects(), opts)
+	return build(s.Objects(), opts, nil)
+}
+
+// Pair computes two models that tell the same pods apart, for comparing them.
+func Pair(before, after *fact.Snapshot, opts Options) (a, b *Model) {
+	var policies []*Policy
+	for _, s := range []*fact.Snapshot{before, after} {
+		list, _ := readPolicies(s.Objects(), nil)
+		policies = append(policies, list...)
+	}
+	return build(before.Objects(), opts, policies), build(after.Objects(), opts, policies)
+}
+
+// build computes a model; also are policies whose selectors count when pods are
+// told apart, though they do not apply.
+func build(objects []*fact.Object, opts Options, also []*Policy) *Model {
+	m := &Model{opts: opts, objects: objects}
+	m.world = readWorld(objects, opts)
 	m.Workloads = m.world.workloads
-	m.Policies, m.policyGap = readPolicies(s.Objects(), m.world.nodes)
-	m.foreign = readForeign(s.Objects())
+	m.Policies, m.policyGap = readPolicies(objects, m.world.nodes)
+	m.nextID = len(m.Policies)
+	m.foreign = readForeign(objects)
 	m.looked, m.ports = map[string]bool{}, map[string]bool{}
 	m.look(m.Policies)
+	m.look(also)
 	if opts.Described {
 		m.reps = describe(m.Policies)
 	}
@@ -91,6 +110,9 @@ func (m *Model) Gaps() []fact.Gap { return m.gaps }
 
 func (m *Model) allGaps() []fact.Gap {
 	out := slices.Concat(m.world.gaps, m.policyGap)
+	for _, p := range m.Policies {
+		out = append(out, p.gaps...)
+	}
 	for _, f := range m.foreign {
 		out = append(out, f.gap())
 	}
@@ -343,17 +365,14 @@ func (m *Model) resolveRule(r *Rule) {
 
 // podsIn adds the pods that networks of the admin tiers cover: unlike an
 // ipBlock, these are about the addresses of pods, too. Their addresses are not
-// known, so only a rule for all of a family surely covers them.
+// known, so only a rule for all of IPv4 surely covers them.
 func (m *Model) podsIn(ranges []Range, pods set) {
-	for _, family := range everywhere() {
-		rest := []Range{family}
-		for _, r := range ranges {
-			rest = without(rest, r)
-		}
-		if len(rest) == 0 {
-			pods.or(m.onPodNetwork())
-			return
-		}
+	rest := everywhere()[:1]
+	for _, r := range ranges {
+		rest = without(rest, r)
+	}
+	if len(rest) == 0 {
+		pods.or(m.onPodNetwork())
 	}
 }
 

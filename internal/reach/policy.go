@@ -54,7 +54,7 @@ type Policy struct {
 	subject  peer
 	tainted  bool // part of it could not be evaluated
 	selected set
-	id       int // place in the order of deciding
+	id       int // of this policy, in every model that holds it
 	gaps     []fact.Gap
 }
 
@@ -123,20 +123,15 @@ func readPolicies(objects []*fact.Object, nodes []*fact.Object) (out []*Policy, 
 		last[o.Ref()] = len(out)
 		out = append(out, p)
 	}
-	for _, p := range out {
-		gaps = append(gaps, p.gaps...)
+	for i, p := range out {
+		p.id = i
 	}
 	order(out)
 	return out, gaps
 }
 
-// order sorts policies by when they decide, and numbers them.
-func order(list []*Policy) {
-	slices.SortStableFunc(list, comparePolicies)
-	for i, p := range list {
-		p.id = i
-	}
-}
+// order sorts policies by when they decide.
+func order(list []*Policy) { slices.SortStableFunc(list, comparePolicies) }
 
 func comparePolicies(a, b *Policy) int {
 	return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Priority, b.Priority),

@@ -13,6 +13,7 @@ type row struct {
 	pods []podPart // disjoint; together all endpoints
 	nets []netPart // disjoint and in order; together all addresses
 	host Ports     // what an end is allowed whose address is not known
+	id   string    // contents, for telling rows that are alike
 }
 
 type podPart struct {
@@ -101,12 +102,18 @@ func (m *Model) appendPorts(key []byte, i int) []byte {
 		if !m.ports[name] {
 			continue
 		}
-		key = append(append(key, name...), 0)
+		key = appendText(key, name)
 		for proto := range protocols {
-			key = append(append(key, m.Endpoints[i].named[name][proto].p[proto]...), 0, byte(proto))
+			key = appendText(key, m.Endpoints[i].named[name][proto].p[proto])
 		}
 	}
 	return key
+}
+
+// appendText adds a text with its length before it, so that no two sequences of
+// texts are one key.
+func appendText(key []byte, s string) []byte {
+	return append(binary.AppendUvarint(key, uint64(len(s))), s...)
 }
 
 // effect is one rule at work: for some other ends, an action on some ports.
@@ -312,10 +319,12 @@ func (s *state) row() *row {
 		}
 		r.nets = append(r.nets, netPart{s.cuts[i], c.allowed})
 	}
-	family := map[int]Ports{32: AllPorts(), 128: AllPorts()}
+	r.host = AllPorts()
 	for _, n := range r.nets {
-		family[n.First.BitLen()] = family[n.First.BitLen()].And(n.ports)
+		if n.First.Is4() {
+			r.host = r.host.And(n.ports)
+		}
 	}
-	r.host = family[32].Or(family[128])
+	r.id = r.contents()
 	return r
 }

@@ -1,0 +1,239 @@
+package reach
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Class is endpoints that no answer tells apart: each may reach, and be reached
+// by, the same.
+type Class struct {
+	Endpoints []int
+	Members   []Member // workloads, each with its pods of this class
+	Pods      int
+}
+
+// Connection is what is allowed between all of some classes and all of others. A
+// class on both sides is about its pods between each other; that a pod reaches
+// itself is not told.
+type Connection struct {
+	From, To []int // classes
+	Ports    Ports
+}
+
+// OutsideConnection is what is allowed between classes and addresses outside.
+type OutsideConnection struct {
+	Direction Direction
+	Classes   []int
+	Ranges    []Range
+	Ports     Ports
+}
+
+// Classes returns all endpoints of pods that were seen, as classes, in the order
+// of their first workloads.
+func (m *Model) Classes() []Class {
+	of := m.classNumbers()
+	at := map[int]int{}
+	var out []Class
+	for i, e := range m.Endpoints {
+		if !e.Real() {
+			continue
+		}
+		n, ok := at[of[i]]
+		if !ok {
+			n = len(out)
+			at[of[i]] = n
+			out = append(out, Class{})
+		}
+		out[n].Endpoints = append(out[n].Endpoints, i)
+		for _, x := range e.Members {
+			out[n].Members = append(out[n].Members, x)
+			out[n].Pods += x.Pods
+		}
+	}
+	for i := range out {
+		slices.SortFunc(out[i].Members, func(a, b Member) int {
+			return strings.Compare(m.Workloads[a.Workload].String(), m.Workloads[b.Workload].String())
+		})
+	}
+	slices.SortStableFunc(out, func(a, b Class) int {
+		return strings.Compare(m.Workloads[a.Members[0].Workload].String(), m.Workloads[b.Members[0].Workload].String())
+	})
+	return out
+}
+
+// classNumbers gives endpoints the same number when their rows and columns are
+// the same. It refines: first by their own rows, then by every set that some row
+// tells apart.
+func (m *Model) classNumbers() []int {
+	n := len(m.Endpoints)
+	of := make([]int, n)
+	rowID := map[string]int{}
+	first := map[string]int{}
+	seen := map[string]bool{}
+	var sets []set
+	for i := range n {
+		e := m.Endpoints[i]
+		key := fmt.Sprint(e.HostNetwork, e.Addr)
+		for d := range m.rows {
+			key += fmt.Sprint(" ", m.rows[d][i].number(rowID, seen, &sets))
+		}
+		if _, ok := first[key]; !ok {
+			first[key] = len(first)
+		}
+		of[i] = first[key]
+	}
+	next := len(first)
+	for _, s := range sets {
+		split := map[int]int{}
+		for i := range s.all() {
+			to, ok := split[of[i]]
+			if !ok {
+				to = next
+				next++
+				split[of[i]] = to
+			}
+			of[i] = to
+		}
+	}
+	return of
+}
+
+// number returns a number of the row's contents, and collects the sets that a
+// new row tells apart; the largest is what the others leave.
+func (r *row) number(ids map[string]int, seen map[string]bool, sets *[]set) int {
+	if n, ok := ids[r.id]; ok {
+		return n
+	}
+	n := len(ids)
+	ids[r.id] = n
+	largest := 0
+	for i := range r.pods {
+		if r.pods[i].pods.count() > r.pods[largest].pods.count() {
+			largest = i
+		}
+	}
+	for i, p := range r.pods {
+		if key := p.pods.key(); i != largest && !seen[key] {
+			seen[key] = true
+			*sets = append(*sets, p.pods)
+		}
+	}
+	return n
+}
+
+// contents is a digest of all of a row: equal rows have equal ones.
+func (r *row) contents() string {
+	var b bytes.Buffer
+	for _, p := range r.pods {
+		fmt.Fprintf(&b, "%q%q%q:", p.ports.p[0], p.ports.p[1], p.ports.p[2])
+		b.WriteString(p.pods.key())
+	}
+	for _, n := range r.nets {
+		fmt.Fprintf(&b, "%s-%s%q", n.First, n.Last, n.ports.p)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return string(sum[:])
+}
+
+// Connections returns what is allowed between classes, in few lines: as rows or
+// as columns of the matrix that are alike, whichever are fewer.
+func (m *Model) Connections(classes []Class) []Connection {
+	n := len(classes)
+	type part struct {
+		ports Ports
+		set   set
+	}
+	rows, columns := make([][]part, n), make([][]part, n)
+	add := func(list *[]part, p Ports, i int) {
+		k := slices.IndexFunc(*list, func(x part) bool { return x.ports == p })
+		if k < 0 {
+			k = len(*list)
+			*list = append(*list, part{p, newSet(n)})
+		}
+		(*list)[k].set.add(i)
+	}
+	for i, a := range classes {
+		for k, b := range classes {
+			if p := m.Between(a.Endpoints[0], b.Endpoints[0]); !p.Empty() && (i != k || a.Pods > 1) {
+				add(&rows[i], p, k)
+				add(&columns[k], p, i)
+			}
+		}
+		if a.Pods == 1 { // with or without itself is one row: its own pod reaches itself
+			p := m.Between(a.Endpoints[0], a.Endpoints[0])
+			if !p.Empty() && len(rows[i]) > 0 {
+				if slices.ContainsFunc(rows[i], func(x part) bool { return x.ports == p }) {
+					add(&rows[i], p, i)
+					add(&columns[i], p, i)
+				}
+			}
+		}
+	}
+	fold := func(list [][]part) []Connection {
+		at := map[string]int{}
+		var out []Connection
+		for i, parts := range list {
+			for _, x := range parts {
+				key := strings.Join(x.ports.p[:], "|") + "#" + x.set.key()
+				k, ok := at[key]
+				if !ok {
+					k = len(out)
+					at[key] = k
+					out = append(out, Connection{To: slices.Collect(x.set.all()), Ports: x.ports})
+				}
+				out[k].From = append(out[k].From, i)
+			}
+		}
+		return out
+	}
+	byRow, byColumn := fold(rows), fold(columns)
+	for i := range byColumn {
+		byColumn[i].From, byColumn[i].To = byColumn[i].To, byColumn[i].From
+	}
+	if len(byColumn) < len(byRow) {
+		byRow = byColumn
+	}
+	slices.SortStableFunc(byRow, func(a, b Connection) int {
+		if c := slices.Compare(a.From, b.From); c != 0 {
+			return c
+		}
+		return slices.Compare(a.To, b.To)
+	})
+	return byRow
+}
+
+// OutsideConnections returns what is allowed between classes and addresses
+// outside, in few lines.
+func (m *Model) OutsideConnections(classes []Class) []OutsideConnection {
+	var out []OutsideConnection
+	for d := range directions {
+		at := map[string]int{}
+		for i, c := range classes {
+			byPorts := map[Ports][]Range{}
+			var order []Ports
+			for _, x := range m.rows[d][c.Endpoints[0]].nets {
+				if !x.ports.Empty() {
+					if byPorts[x.ports] == nil {
+						order = append(order, x.ports)
+					}
+					byPorts[x.ports] = append(byPorts[x.ports], x.Range)
+				}
+			}
+			for _, p := range order {
+				key := fmt.Sprint(p.p, byPorts[p])
+				k, ok := at[key]
+				if !ok {
+					k = len(out)
+					at[key] = k
+					out = append(out, OutsideConnection{Direction: d, Ranges: byPorts[p], Ports: p})
+				}
+				out[k].Classes = append(out[k].Classes, i)
+			}
+		}
+	}
+	return out
+}
