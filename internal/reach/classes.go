@@ -2,6 +2,7 @@ package reach
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -142,68 +143,104 @@ func (r *row) contents() string {
 // Connections returns what is allowed between classes, in few lines: as rows or
 // as columns of the matrix that are alike, whichever are fewer.
 func (m *Model) Connections(classes []Class) []Connection {
-	n := len(classes)
-	type part struct {
-		ports Ports
-		set   set
-	}
-	rows, columns := make([][]part, n), make([][]part, n)
-	add := func(list *[]part, p Ports, i int) {
-		k := slices.IndexFunc(*list, func(x part) bool { return x.ports == p })
-		if k < 0 {
-			k = len(*list)
-			*list = append(*list, part{p, newSet(n)})
-		}
-		(*list)[k].set.add(i)
-	}
+	x := newMatrix[Ports](len(classes))
 	for i, a := range classes {
 		for k, b := range classes {
 			if p := m.Between(a.Endpoints[0], b.Endpoints[0]); !p.Empty() && (i != k || a.Pods > 1) {
-				add(&rows[i], p, k)
-				add(&columns[k], p, i)
-			}
-		}
-		if a.Pods == 1 { // with or without itself is one row: its own pod reaches itself
-			p := m.Between(a.Endpoints[0], a.Endpoints[0])
-			if !p.Empty() && len(rows[i]) > 0 {
-				if slices.ContainsFunc(rows[i], func(x part) bool { return x.ports == p }) {
-					add(&rows[i], p, i)
-					add(&columns[i], p, i)
-				}
+				x.add(i, k, p)
 			}
 		}
 	}
-	fold := func(list [][]part) []Connection {
-		at := map[string]int{}
-		var out []Connection
-		for i, parts := range list {
-			for _, x := range parts {
-				key := strings.Join(x.ports.p[:], "|") + "#" + x.set.key()
-				k, ok := at[key]
-				if !ok {
-					k = len(out)
-					at[key] = k
-					out = append(out, Connection{To: slices.Collect(x.set.all()), Ports: x.ports})
-				}
-				out[k].From = append(out[k].From, i)
-			}
+	for i, a := range classes {
+		if p := m.Between(a.Endpoints[0], a.Endpoints[0]); a.Pods == 1 && !p.Empty() {
+			x.fill(i, p)
 		}
-		return out
 	}
-	byRow, byColumn := fold(rows), fold(columns)
+	var out []Connection
+	for _, b := range x.blocks() {
+		out = append(out, Connection{b.rows, b.columns, b.key})
+	}
+	return out
+}
+
+// matrix holds what is between some things, for telling it in few blocks.
+type matrix[K comparable] struct {
+	rows, columns [][]part[K]
+}
+
+type part[K comparable] struct {
+	key K
+	set set
+}
+
+func newMatrix[K comparable](n int) *matrix[K] {
+	return &matrix[K]{make([][]part[K], n), make([][]part[K], n)}
+}
+
+func (x *matrix[K]) add(i, k int, key K) {
+	x.rows[i] = x.addTo(x.rows[i], key, k)
+	x.columns[k] = x.addTo(x.columns[k], key, i)
+}
+
+func (x *matrix[K]) addTo(list []part[K], key K, i int) []part[K] {
+	k := slices.IndexFunc(list, func(p part[K]) bool { return p.key == key })
+	if k < 0 {
+		k = len(list)
+		list = append(list, part[K]{key, newSet(len(x.rows))})
+	}
+	list[k].set.add(i)
+	return list
+}
+
+// fill adds the meeting of a thing with itself where nothing is told about it
+// and the block around it gets whole: a single pod reaches itself anyway.
+func (x *matrix[K]) fill(i int, key K) {
+	if slices.ContainsFunc(x.rows[i], func(p part[K]) bool { return p.key == key }) {
+		x.add(i, i, key)
+	}
+}
+
+// block is all of some rows with all of some columns.
+type block[K comparable] struct {
+	rows, columns []int
+	key           K
+}
+
+func (x *matrix[K]) blocks() []block[K] {
+	byRow, byColumn := fold(x.rows), fold(x.columns)
 	for i := range byColumn {
-		byColumn[i].From, byColumn[i].To = byColumn[i].To, byColumn[i].From
+		byColumn[i].rows, byColumn[i].columns = byColumn[i].columns, byColumn[i].rows
 	}
 	if len(byColumn) < len(byRow) {
 		byRow = byColumn
 	}
-	slices.SortStableFunc(byRow, func(a, b Connection) int {
-		if c := slices.Compare(a.From, b.From); c != 0 {
-			return c
-		}
-		return slices.Compare(a.To, b.To)
+	slices.SortStableFunc(byRow, func(a, b block[K]) int {
+		return cmp.Or(slices.Compare(a.rows, b.rows), slices.Compare(a.columns, b.columns))
 	})
 	return byRow
+}
+
+// fold joins lines of a matrix that hold the same.
+func fold[K comparable](lines [][]part[K]) []block[K] {
+	type key struct {
+		key K
+		set string
+	}
+	at := map[key]int{}
+	var out []block[K]
+	for i, parts := range lines {
+		for _, p := range parts {
+			to := key{p.key, p.set.key()}
+			k, ok := at[to]
+			if !ok {
+				k = len(out)
+				at[to] = k
+				out = append(out, block[K]{columns: slices.Collect(p.set.all()), key: p.key})
+			}
+			out[k].rows = append(out[k].rows, i)
+		}
+	}
+	return out
 }
 
 // OutsideConnections returns what is allowed between classes and addresses

@@ -79,3 +79,16 @@ func (m *Model) WorkloadsBetween(src, dst *Workload) (all, some Ports) {
 	}
 	return all, some
 }
+
+// Open reports whether the policies of an endpoint allow everything in a
+// direction.
+func (m *Model) Open(d Direction, endpoint int) bool {
+	r := m.rows[d][endpoint]
+	return len(r.pods) == 1 && r.pods[0].ports.All() && !slices.ContainsFunc(r.nets, func(n netPart) bool { return !n.ports.All() })
+}
+
+// Closed reports whether they allow nothing.
+func (m *Model) Closed(d Direction, endpoint int) bool {
+	r := m.rows[d][endpoint]
+	return len(r.pods) == 1 && r.pods[0].ports.Empty() && !slices.ContainsFunc(r.nets, func(n netPart) bool { return !n.ports.Empty() })
+}

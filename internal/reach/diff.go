@@ -1,0 +1,208 @@
+package reach
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Change is a difference of what is allowed between workloads.
+type Change struct {
+	From, To      []string // workloads
+	Before, After Ports
+}
+
+// OutsideChange is a difference of what is allowed with addresses outside.
+type OutsideChange struct {
+	Direction     Direction
+	Workloads     []string
+	Ranges        []Range
+	Before, After Ports
+}
+
+// Difference is what changed from one model to another.
+type Difference struct {
+	Added, Removed []string // workloads
+	Changes        []Change
+	Outside        []OutsideChange
+}
+
+// unit is a workload's pods of one kind in both models; -1: not there.
+type unit struct {
+	name string
+	at   [2]int
+}
+
+// Diff compares two models made by [Pair]. Workloads are told apart by name.
+func Diff(before, after *Model) *Difference {
+	x := &differ{models: [2]*Model{before, after}, d: &Difference{}}
+	x.pair()
+	x.inside()
+	for d := range directions {
+		x.outside(d)
+	}
+	return x.d
+}
+
+type differ struct {
+	models  [2]*Model
+	d       *Difference
+	classes [][]unit
+	aligned bool // endpoints have the same numbers in both
+}
+
+// pair finds the workloads of both models and joins those that neither tells
+// apart.
+func (x *differ) pair() {
+	units := map[string]*unit{}
+	names := [2]map[string]bool{{}, {}}
+	for side, m := range x.models {
+		for _, w := range m.Workloads {
+			names[side][w.String()] = true
+			for n, e := range w.Endpoints {
+				name := w.String()
+				if n > 0 {
+					name = fmt.Sprintf("%s#%d", name, n+1)
+				}
+				if units[name] == nil {
+					units[name] = &unit{name, [2]int{-1, -1}}
+				}
+				units[name].at[side] = e
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names[0])) {
+		if !names[1][name] {
+			x.d.Removed = append(x.d.Removed, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names[1])) {
+		if !names[0][name] {
+			x.d.Added = append(x.d.Added, name)
+		}
+	}
+	numbers := [2][]int{x.models[0].classNumbers(), x.models[1].classNumbers()}
+	at := map[[2]int]int{}
+	x.aligned = len(x.models[0].Endpoints) == len(x.models[1].Endpoints)
+	for _, name := range slices.Sorted(maps.Keys(units)) {
+		u := units[name]
+		key := [2]int{-1, -1}
+		for side, e := range u.at {
+			if e >= 0 {
+				key[side] = numbers[side][e]
+			}
+		}
+		x.aligned = x.aligned && u.at[0] == u.at[1]
+		k, ok := at[key]
+		if !ok {
+			k = len(x.classes)
+			at[key] = k
+			x.classes = append(x.classes, nil)
+		}
+		x.classes[k] = append(x.classes[k], *u)
+	}
+}
+
+// alike reports whether an end's own policies allow the same in both models.
+func (x *differ) alike(d Direction, u unit) bool {
+	return x.aligned && x.models[0].rows[d][u.at[0]].id == x.models[1].rows[d][u.at[1]].id
+}
+
+type change struct{ before, after Ports }
+
+func (x *differ) inside() {
+	grid := newMatrix[change](len(x.classes))
+	same := make([]bool, len(x.classes))
+	for k, c := range x.classes {
+		same[k] = x.alike(Ingress, c[0])
+	}
+	for i, a := range x.classes {
+		from := x.alike(Egress, a[0])
+		for k, b := range x.classes {
+			if from && same[k] || i == k && len(a) == 1 {
+				continue
+			}
+			var p [2]Ports
+			for side, m := range x.models {
+				if s, d := a[0].at[side], b[0].at[side]; s >= 0 && d >= 0 {
+					p[side] = m.Between(s, d)
+				}
+			}
+			if p[0] != p[1] {
+				grid.add(i, k, change{p[0], p[1]})
+			}
+		}
+	}
+	for _, b := range grid.blocks() {
+		x.d.Changes = append(x.d.Changes, Change{x.names(b.rows), x.names(b.columns), b.key.before, b.key.after})
+	}
+}
+
+func (x *differ) names(classes []int) []string {
+	var out []string
+	for _, k := range classes {
+		for _, u := range x.classes[k] {
+			out = append(out, u.name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (x *differ) outside(d Direction) {
+	at := map[string]int{}
+	first := len(x.d.Outside)
+	for k, c := range x.classes {
+		if x.alike(d, c[0]) {
+			continue
+		}
+		var all []Range
+		for side, m := range x.models {
+			if e := c[0].at[side]; e >= 0 {
+				for _, n := range m.rows[d][e].nets {
+					all = append(all, n.Range)
+				}
+			}
+		}
+		byChange := map[change][]Range{}
+		var order []change
+		for _, r := range cut(all) {
+			var p [2]Ports
+			for side, m := range x.models {
+				if e := c[0].at[side]; e >= 0 {
+					p[side] = m.rows[d][e].at(r.First)
+				}
+			}
+			key := change{p[0], p[1]}
+			if p[0] == p[1] {
+				continue
+			}
+			if byChange[key] == nil {
+				order = append(order, key)
+			}
+			byChange[key] = appendRange(byChange[key], r)
+		}
+		for _, key := range order {
+			text := fmt.Sprint(key, byChange[key])
+			n, ok := at[text]
+			if !ok {
+				n = len(x.d.Outside)
+				at[text] = n
+				x.d.Outside = append(x.d.Outside, OutsideChange{d, nil, byChange[key], key.before, key.after})
+			}
+			x.d.Outside[n].Workloads = append(x.d.Outside[n].Workloads, x.names([]int{k})...)
+		}
+	}
+	for i := first; i < len(x.d.Outside); i++ {
+		slices.Sort(x.d.Outside[i].Workloads)
+	}
+}
+
+// appendRange adds a range, as one with the last where they touch.
+func appendRange(list []Range, r Range) []Range {
+	if n := len(list); n > 0 && list[n-1].Last.Next() == r.First {
+		list[n-1].Last = r.Last
+		return list
+	}
+	return append(list, r)
+}
