@@ -17,7 +17,9 @@ func (m *Model) Apply(changes ...fact.Change) *Model {
 		if c.Op != fact.Upsert && c.Op != fact.Delete {
 			continue
 		}
-		i := slices.IndexFunc(objects, func(o *fact.Object) bool { return o.Ref() == c.Object.Ref() && o.Origin == c.Object.Origin })
+		i := slices.IndexFunc(objects, func(o *fact.Object) bool {
+			return o.Name == c.Object.Name && o.Ref() == c.Object.Ref() && o.Origin == c.Object.Origin
+		})
 		switch {
 		case i < 0 && c.Op == fact.Upsert:
 			objects = append(objects, c.Object)
@@ -51,7 +53,7 @@ func (m *Model) applyPolicies(objects []*fact.Object, changes []fact.Change) *Mo
 		if c.Op != fact.Upsert && c.Op != fact.Delete {
 			continue
 		}
-		i := slices.IndexFunc(next.Policies, func(p *Policy) bool { return p.Object.Ref() == c.Object.Ref() })
+		i := slices.IndexFunc(next.Policies, func(p *Policy) bool { return p.Object.Name == c.Object.Name && p.Object.Ref() == c.Object.Ref() })
 		if i >= 0 {
 			if next.Policies[i].Object.Origin != c.Object.Origin {
 				return nil
@@ -72,9 +74,9 @@ func (m *Model) applyPolicies(objects []*fact.Object, changes []fact.Change) *Mo
 		next.selected = maps.Clone(next.selected)
 		next.resolve(p)
 		stale.or(p.selected)
-		next.Policies = append(next.Policies, p)
+		at, _ := slices.BinarySearchFunc(next.Policies, p, comparePolicies)
+		next.Policies = slices.Insert(next.Policies, at, p)
 	}
-	order(next.Policies)
 	for d := range next.rows {
 		next.rows[d], next.cache[d] = slices.Clone(next.rows[d]), maps.Clone(next.cache[d])
 	}

@@ -140,9 +140,31 @@ func (r *row) contents() string {
 	return string(sum[:])
 }
 
+// manyClasses is from where on a list is made by columns alone: telling it by
+// rows as well, for fewer lines, costs the square of the classes.
+const manyClasses = 400
+
 // Connections returns what is allowed between classes, in few lines: as rows or
-// as columns of the matrix that are alike, whichever are fewer.
+// as columns of the matrix that are alike.
 func (m *Model) Connections(classes []Class) []Connection {
+	var blocks []block[Ports]
+	if len(classes) > manyClasses {
+		blocks = fold(m.columns(first(classes)))
+		for i := range blocks {
+			blocks[i].rows, blocks[i].columns = blocks[i].columns, blocks[i].rows
+		}
+		sortBlocks(blocks)
+	} else {
+		blocks = m.matrix(classes).blocks()
+	}
+	var out []Connection
+	for _, b := range blocks {
+		out = append(out, Connection{b.rows, b.columns, b.key})
+	}
+	return out
+}
+
+func (m *Model) matrix(classes []Class) *matrix[Ports] {
 	x := newMatrix[Ports](len(classes))
 	for i, a := range classes {
 		for k, b := range classes {
@@ -156,9 +178,103 @@ func (m *Model) Connections(classes []Class) []Connection {
 			x.fill(i, p)
 		}
 	}
-	var out []Connection
-	for _, b := range x.blocks() {
-		out = append(out, Connection{b.rows, b.columns, b.key})
+	return x
+}
+
+// columns returns, for each class, which classes may reach it on which ports.
+// Classes are given by one of their endpoints each; -1 is a class of none. It
+// takes the sources that have one egress row together.
+func (m *Model) columns(reps []int) [][]part[Ports] {
+	n := len(reps)
+	classesOf := make([][]int, len(m.Endpoints)) // in a comparison, one endpoint may stand for several
+	type group struct {
+		row     *row
+		members set
+	}
+	var groups []group
+	at := map[string]int{}
+	for k, e := range reps {
+		if e < 0 {
+			continue
+		}
+		classesOf[e] = append(classesOf[e], k)
+		r := m.rows[Egress][e]
+		g, ok := at[r.id]
+		if !ok {
+			g = len(groups)
+			at[r.id] = g
+			groups = append(groups, group{r, newSet(n)})
+		}
+		groups[g].members.add(k)
+	}
+	parts := map[string][]part[Ports]{}
+	out := make([][]part[Ports], n)
+	x := &matrix[Ports]{rows: out}
+	for k, e := range reps {
+		if e < 0 {
+			continue
+		}
+		in := m.rows[Ingress][e]
+		if _, ok := parts[in.id]; !ok {
+			parts[in.id] = m.sources(in, classesOf, n)
+		}
+		for _, from := range parts[in.id] {
+			if from.set.count() < len(groups) {
+				for s := range from.set.all() {
+					if p := m.rows[Egress][reps[s]].of(m, e).And(from.key); !p.Empty() {
+						out[k] = x.addTo(out[k], p, s)
+					}
+				}
+				continue
+			}
+			for _, g := range groups {
+				if p := g.row.of(m, e).And(from.key); !p.Empty() && g.members.meets(from.set) {
+					out[k] = x.addAll(out[k], p, g.members.and(from.set))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// sources returns which classes an ingress row lets in, by ports.
+func (m *Model) sources(r *row, classesOf [][]int, n int) []part[Ports] {
+	var out []part[Ports]
+	x := &matrix[Ports]{rows: make([][]part[Ports], n)}
+	for _, p := range r.pods {
+		if p.ports.Empty() {
+			continue
+		}
+		in := newSet(n)
+		for e := range p.pods.all() {
+			if !m.Endpoints[e].HostNetwork {
+				for _, k := range classesOf[e] {
+					in.add(k)
+				}
+			}
+		}
+		if !in.empty() {
+			out = append(out, part[Ports]{p.ports, in})
+		}
+	}
+	for e, list := range classesOf {
+		if len(list) == 0 || !m.Endpoints[e].HostNetwork {
+			continue
+		}
+		if p := r.ofHost(m.Endpoints[e]); !p.Empty() {
+			for _, k := range list {
+				out = x.addTo(out, p, k)
+			}
+		}
+	}
+	return out
+}
+
+// first returns an endpoint of each class.
+func first(classes []Class) []int {
+	out := make([]int, len(classes))
+	for k, c := range classes {
+		out[k] = c.Endpoints[0]
 	}
 	return out
 }
@@ -192,6 +308,16 @@ func (x *matrix[K]) addTo(list []part[K], key K, i int) []part[K] {
 	return list
 }
 
+func (x *matrix[K]) addAll(list []part[K], key K, s set) []part[K] {
+	for i := range list {
+		if list[i].key == key {
+			list[i].set.or(s)
+			return list
+		}
+	}
+	return append(list, part[K]{key, s})
+}
+
 // fill adds the meeting of a thing with itself where nothing is told about it
 // and the block around it gets whole: a single pod reaches itself anyway.
 func (x *matrix[K]) fill(i int, key K) {
@@ -214,10 +340,14 @@ func (x *matrix[K]) blocks() []block[K] {
 	if len(byColumn) < len(byRow) {
 		byRow = byColumn
 	}
-	slices.SortStableFunc(byRow, func(a, b block[K]) int {
+	sortBlocks(byRow)
+	return byRow
+}
+
+func sortBlocks[K comparable](list []block[K]) {
+	slices.SortStableFunc(list, func(a, b block[K]) int {
 		return cmp.Or(slices.Compare(a.rows, b.rows), slices.Compare(a.columns, b.columns))
 	})
-	return byRow
 }
 
 // fold joins lines of a matrix that hold the same.

@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -110,32 +111,46 @@ func (x *differ) alike(d Direction, u unit) bool {
 
 type change struct{ before, after Ports }
 
+// inside compares who may reach each class.
 func (x *differ) inside() {
-	grid := newMatrix[change](len(x.classes))
-	same := make([]bool, len(x.classes))
-	for k, c := range x.classes {
-		same[k] = x.alike(Ingress, c[0])
+	n := len(x.classes)
+	var columns [2][][]part[Ports]
+	for side, m := range x.models {
+		reps := make([]int, n)
+		for k, c := range x.classes {
+			reps[k] = c[0].at[side]
+		}
+		columns[side] = m.columns(reps)
 	}
-	for i, a := range x.classes {
-		from := x.alike(Egress, a[0])
-		for k, b := range x.classes {
-			if from && same[k] || i == k && len(a) == 1 {
-				continue
+	lines := make([][]part[change], n)
+	grid := &matrix[change]{rows: lines}
+	for k, c := range x.classes {
+		rest := [2]set{fullSet(n), fullSet(n)} // who may not reach it at all
+		for side := range columns {
+			for _, p := range columns[side][k] {
+				rest[side] = rest[side].minus(p.set)
 			}
-			var p [2]Ports
-			for side, m := range x.models {
-				if s, d := a[0].at[side], b[0].at[side]; s >= 0 && d >= 0 {
-					p[side] = m.Between(s, d)
+		}
+		all := [2][]part[Ports]{append(columns[0][k], part[Ports]{set: rest[0]}), append(columns[1][k], part[Ports]{set: rest[1]})}
+		for _, p := range all[0] {
+			for _, q := range all[1] {
+				if p.key == q.key || !p.set.meets(q.set) {
+					continue
 				}
-			}
-			if p[0] != p[1] {
-				grid.add(i, k, change{p[0], p[1]})
+				both := p.set.and(q.set)
+				if len(c) == 1 {
+					both[k/64] &^= 1 << (k % 64) // a single workload with itself
+				}
+				if !both.empty() {
+					lines[k] = grid.addAll(lines[k], change{p.key, q.key}, both)
+				}
 			}
 		}
 	}
-	for _, b := range grid.blocks() {
-		x.d.Changes = append(x.d.Changes, Change{x.names(b.rows), x.names(b.columns), b.key.before, b.key.after})
+	for _, b := range fold(lines) {
+		x.d.Changes = append(x.d.Changes, Change{x.names(b.columns), x.names(b.rows), b.key.before, b.key.after})
 	}
+	slices.SortStableFunc(x.d.Changes, func(a, b Change) int { return cmp.Or(slices.Compare(a.From, b.From), slices.Compare(a.To, b.To)) })
 }
 
 func (x *differ) names(classes []int) []string {

@@ -136,16 +136,13 @@ func (m *Model) unseenNamespaces() (out []fact.Gap) {
 	if !m.namespaceLabelsMatter() {
 		return nil
 	}
-	for _, ns := range m.nsOrder {
-		if _, seen := m.world.namespaces[ns]; seen {
+	told := map[string]bool{}
+	for _, w := range m.Workloads {
+		if _, seen := m.world.namespaces[w.Namespace]; seen || told[w.Namespace] {
 			continue
 		}
-		for _, w := range m.Workloads {
-			if w.Namespace == ns {
-				out = append(out, gapAt(w.Object, w.Object.Root.At("metadata", "namespace"), "unknown-namespace", "namespace "+clip(ns)+" is not in the input: its labels are not known, and selectors that ask for them do not match it"))
-				break
-			}
-		}
+		told[w.Namespace] = true
+		out = append(out, gapAt(w.Object, w.Object.Root.At("metadata", "namespace"), "unknown-namespace", "namespace "+clip(w.Namespace)+" is not in the input: its labels are not known, and selectors that ask for them do not match it"))
 	}
 	return out
 }

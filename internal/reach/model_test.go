@@ -71,7 +71,11 @@ func TestClasses(t *testing.T) {
 		m := New(r.cluster().snapshot(), Options{})
 		classes := m.Classes()
 		got := map[[2]int]Ports{}
-		for _, c := range m.Connections(classes) {
+		check := m.Connections(classes)
+		for _, b := range fold(m.columns(first(classes))) { // what many classes are told by
+			check = append(check, Connection{b.columns, b.rows, b.key})
+		}
+		for _, c := range check {
 			for _, f := range c.From {
 				for _, to := range c.To {
 					for _, a := range classes[f].Endpoints {
@@ -120,6 +124,59 @@ func TestExplain(t *testing.T) {
 				if got, want := sides[Egress].And(sides[Ingress]), m.Ports(src, dst); got != want {
 					t.Fatalf("seed %d: %v → %v: explained %s, is %s", seed, src, dst, got, want)
 				}
+			}
+		}
+	}
+}
+
+// TestDiff holds that the difference of two models says what comparing every
+// pair of their workloads says.
+func TestDiff(t *testing.T) {
+	for seed := range uint64(300) {
+		r := random{rand.New(rand.NewPCG(seed, 19))}
+		one := r.cluster()
+		two := &bruteCluster{namespaces: one.namespaces, pods: one.pods, policies: r.cluster().policies}
+		if r.IntN(2) == 0 && len(two.pods) > 1 {
+			two.pods = two.pods[1:]
+		}
+		a, b := Pair(one.snapshot(), two.snapshot(), Options{})
+		got := map[[2]string][2]Ports{}
+		for _, c := range Diff(a, b).Changes {
+			for _, from := range c.From {
+				for _, to := range c.To {
+					got[[2]string{from, to}] = [2]Ports{c.Before, c.After}
+				}
+			}
+		}
+		names := map[string][2]*Workload{}
+		for side, m := range []*Model{a, b} {
+			for _, w := range m.Workloads {
+				x := names[w.String()]
+				x[side] = w
+				names[w.String()] = x
+			}
+		}
+		for from, x := range names {
+			for to, y := range names {
+				var p [2]Ports
+				for side, m := range []*Model{a, b} {
+					if x[side] != nil && y[side] != nil {
+						p[side] = m.Between(x[side].Endpoints[0], y[side].Endpoints[0])
+					}
+				}
+				if from == to || p[0] == p[1] {
+					continue
+				}
+				if key := [2]string{from, to}; got[key] != p {
+					t.Fatalf("seed %d: %s → %s: %v, want %v", seed, from, to, got[key], p)
+				} else {
+					delete(got, key)
+				}
+			}
+		}
+		for key := range got {
+			if key[0] != key[1] {
+				t.Fatalf("seed %d: %s → %s did not change", seed, key[0], key[1])
 			}
 		}
 	}
