@@ -199,27 +199,10 @@ func (n *netInput) pairs(m *reach.Model) error {
 		return err
 	}
 	w := bufio.NewWriterSize(n.Out, 1<<16)
-	line := func(src, dst string, p reach.Ports) {
-		switch n.output {
-		case "json":
-			b, _ := json.Marshal(struct {
-				From  string    `json:"from"`
-				To    string    `json:"to"`
-				Ports viewPorts `json:"ports"`
-			}{src, dst, viewPorts{p}})
-			w.Write(append(b, '\n'))
-		case "csv":
-			w.WriteString(quoteCSV(src) + "," + quoteCSV(dst) + "," + quoteCSV(p.String()) + "\n")
-		default:
-			w.WriteString(clean(src) + " => " + clean(dst) + " : " + p.String() + "\n")
-		}
-	}
-	if n.output == "csv" {
-		w.WriteString("from,to,ports\n")
-	}
+	line := n.pairWriter(w)
 	names := make([]string, len(m.Workloads))
 	for i, x := range m.Workloads {
-		names[i] = x.String()
+		names[i] = clean(oneLine(x.String()))
 	}
 	for i, src := range m.Workloads {
 		for k, dst := range m.Workloads {
@@ -248,6 +231,45 @@ func (n *netInput) pairs(m *reach.Model) error {
 		return failed(fmt.Errorf("write the list: %w", err))
 	}
 	return nil
+}
+
+// pairWriter returns what writes one pair. Sets of ports repeat, so their text is
+// kept; there are no more of them than distinct rules make.
+func (n *netInput) pairWriter(w *bufio.Writer) func(src, dst string, p reach.Ports) {
+	const most = 4096
+	texts := map[reach.Ports]string{}
+	text := func(p reach.Ports) string {
+		s, ok := texts[p]
+		if !ok {
+			s = p.String()
+			if len(texts) < most {
+				texts[p] = s
+			}
+		}
+		return s
+	}
+	write := func(parts ...string) {
+		for _, s := range parts {
+			w.WriteString(s)
+		}
+	}
+	switch n.output {
+	case "json":
+		return func(src, dst string, p reach.Ports) {
+			b, _ := json.Marshal(struct {
+				From  string    `json:"from"`
+				To    string    `json:"to"`
+				Ports viewPorts `json:"ports"`
+			}{src, dst, viewPorts{p}})
+			w.Write(append(b, '\n'))
+		}
+	case "csv":
+		w.WriteString("from,to,ports\n")
+		return func(src, dst string, p reach.Ports) {
+			write(quoteCSV(src), ",", quoteCSV(dst), ",", quoteCSV(text(p)), "\n")
+		}
+	}
+	return func(src, dst string, p reach.Ports) { write(src, " => ", dst, " : ", text(p), "\n") }
 }
 
 func quoteCSV(s string) string {

@@ -90,3 +90,16 @@ func TestApplyLarge(t *testing.T) {
 	change := fact.Change{Op: fact.Upsert, Object: o}
 	same(t, "one more", m.Apply(change), New(s.Apply(change), Options{}))
 }
+
+// BenchmarkDiff compares two clusters of 10,000 workloads that differ in one
+// policy.
+func BenchmarkDiff(b *testing.B) {
+	s := fleet(10000)
+	o := object(policyDoc("team-0", "one-more", allowFrom("app-3", "app-7", 9000)), 1<<20)
+	t := s.Apply(fact.Change{Op: fact.Upsert, Object: o})
+	b.ReportAllocs()
+	for b.Loop() {
+		x, y := Pair(s, t, Options{})
+		Diff(x, y)
+	}
+}

@@ -187,6 +187,7 @@ func (m *Model) matrix(classes []Class) *matrix[Ports] {
 func (m *Model) columns(reps []int) [][]part[Ports] {
 	n := len(reps)
 	classesOf := make([][]int, len(m.Endpoints)) // in a comparison, one endpoint may stand for several
+	var hosts []int
 	type group struct {
 		row     *row
 		members set
@@ -197,7 +198,9 @@ func (m *Model) columns(reps []int) [][]part[Ports] {
 		if e < 0 {
 			continue
 		}
-		classesOf[e] = append(classesOf[e], k)
+		if classesOf[e] = append(classesOf[e], k); m.Endpoints[e].HostNetwork && len(classesOf[e]) == 1 {
+			hosts = append(hosts, e)
+		}
 		r := m.rows[Egress][e]
 		g, ok := at[r.id]
 		if !ok {
@@ -216,7 +219,7 @@ func (m *Model) columns(reps []int) [][]part[Ports] {
 		}
 		in := m.rows[Ingress][e]
 		if _, ok := parts[in.id]; !ok {
-			parts[in.id] = m.sources(in, classesOf, n)
+			parts[in.id] = m.sources(in, classesOf, hosts, n)
 		}
 		for _, from := range parts[in.id] {
 			if from.set.count() < len(groups) {
@@ -238,7 +241,7 @@ func (m *Model) columns(reps []int) [][]part[Ports] {
 }
 
 // sources returns which classes an ingress row lets in, by ports.
-func (m *Model) sources(r *row, classesOf [][]int, n int) []part[Ports] {
+func (m *Model) sources(r *row, classesOf [][]int, hosts []int, n int) []part[Ports] {
 	var out []part[Ports]
 	x := &matrix[Ports]{rows: make([][]part[Ports], n)}
 	for _, p := range r.pods {
@@ -257,12 +260,9 @@ func (m *Model) sources(r *row, classesOf [][]int, n int) []part[Ports] {
 			out = append(out, part[Ports]{p.ports, in})
 		}
 	}
-	for e, list := range classesOf {
-		if len(list) == 0 || !m.Endpoints[e].HostNetwork {
-			continue
-		}
+	for _, e := range hosts {
 		if p := r.ofHost(m.Endpoints[e]); !p.Empty() {
-			for _, k := range list {
+			for _, k := range classesOf[e] {
 				out = x.addTo(out, p, k)
 			}
 		}

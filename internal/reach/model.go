@@ -391,22 +391,20 @@ func (m *Model) selection(x peer) set {
 		return s
 	}
 	out := newSet(len(m.Endpoints))
-	for _, ns := range m.nsOrder {
-		if x.anyNS && x.ns.empty() {
-			break
+	switch {
+	case !x.anyNS:
+		if in := m.byNS[x.namespace]; in != nil {
+			out.or(in)
 		}
-		if x.anyNS {
-			if !x.ns.matches(m.labelsOfNamespace(ns)) {
-				continue
+	case x.ns.empty():
+		for _, in := range m.byNS {
+			out.or(in)
+		}
+	default:
+		for _, ns := range m.nsOrder {
+			if x.ns.matches(m.labelsOfNamespace(ns)) {
+				out.or(m.byNS[ns])
 			}
-		} else if ns != x.namespace {
-			continue
-		}
-		out.or(m.byNS[ns])
-	}
-	if x.anyNS && x.ns.empty() {
-		for _, s := range m.byNS {
-			out.or(s)
 		}
 	}
 	if label, ok := x.pod.equality(); ok {
@@ -424,8 +422,8 @@ func (m *Model) selection(x peer) set {
 			}
 		}
 	}
-	for i, e := range m.Endpoints {
-		if e.rep != nil && e.rep.within(x, e.ofNS) {
+	for i := len(m.Endpoints) - len(m.reps); i < len(m.Endpoints); i++ {
+		if e := m.Endpoints[i]; e.rep.within(x, e.ofNS) {
 			out.add(i)
 		}
 	}

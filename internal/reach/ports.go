@@ -78,7 +78,7 @@ func unpack(s string) []Span {
 func (p Ports) Spans(proto Protocol) []Span { return unpack(p.p[proto]) }
 
 // Empty reports whether there is no port in the set.
-func (p Ports) Empty() bool { return p == Ports{} }
+func (p Ports) Empty() bool { return len(p.p[0])|len(p.p[1])|len(p.p[2]) == 0 }
 
 // All reports whether every port is in the set.
 func (p Ports) All() bool { return p == AllPorts() }

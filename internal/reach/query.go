@@ -9,7 +9,11 @@ import (
 // open connections to those of another. A pod always reaches itself; the answer
 // is about two pods.
 func (m *Model) Between(src, dst int) Ports {
-	return m.rows[Egress][src].of(m, dst).And(m.rows[Ingress][dst].of(m, src))
+	out := m.rows[Egress][src].of(m, dst)
+	if out.Empty() {
+		return out
+	}
+	return out.And(m.rows[Ingress][dst].of(m, src))
 }
 
 // To returns the ports on which an endpoint may open connections to an address
@@ -67,6 +71,10 @@ func (e *Endpoint) Real() bool { return len(e.Members) > 0 }
 // connect to every pod of another (all), and those on which some pod may to some
 // (some). They differ only where pods of one workload have different labels.
 func (m *Model) WorkloadsBetween(src, dst *Workload) (all, some Ports) {
+	if len(src.Endpoints) == 1 && len(dst.Endpoints) == 1 {
+		all = m.Between(src.Endpoints[0], dst.Endpoints[0])
+		return all, all
+	}
 	all = AllPorts()
 	for _, s := range src.Endpoints {
 		for _, d := range dst.Endpoints {
