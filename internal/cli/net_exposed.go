@@ -20,7 +20,7 @@ rule describes by labels that anybody who can create pods may give.`,
 		Example: "  merlon net exposed deploy/",
 		Args:    pathArgs(0, "a PATH: a file, a folder, or - for standard input"),
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			snapshot, m, err := n.model(cmd.Context(), paths, reach.Options{Described: true})
+			snapshot, m, err := n.model(cmd.Context(), paths, withController(reach.Options{Described: true}))
 			if err != nil {
 				return err
 			}

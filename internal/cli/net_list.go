@@ -28,7 +28,7 @@ told. -o json has the classes with all their workloads.`,
   merlon net list deploy/ -o html > network.html`,
 		Args: pathArgs(0, "a PATH: a file, a folder, or - for standard input"),
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			snapshot, m, err := n.model(cmd.Context(), paths, reach.Options{})
+			snapshot, m, err := n.model(cmd.Context(), paths, withController(reach.Options{}))
 			if err != nil {
 				return err
 			}
@@ -150,17 +150,47 @@ func newNetView(s *fact.Snapshot, m *reach.Model) *netView {
 	return v
 }
 
+// supposedController stands for the pods of an ingress controller or gateway
+// that the input does not hold: in a namespace of its own, without labels.
+const supposedController = "ingress controller"
+
+func withController(opts reach.Options) reach.Options {
+	const ns = "ingress-controller"
+	opts.Virtual = []reach.Virtual{{Name: supposedController, Namespace: ns, NamespaceLabels: map[string]string{"kubernetes.io/metadata.name": ns}}}
+	return opts
+}
+
+// controllerNames are parts of the names under which ingress controllers and
+// gateways run.
+var controllerNames = []string{"ingress", "traefik", "gateway", "envoy", "haproxy", "contour", "kong", "router-default", "nginx-controller"}
+
 // entryPorts is what of an entry the policies of the workload let in: for what
-// comes as it is, from some address outside.
+// comes as it is, from some address outside; else from a controller of the
+// input, or one that is supposed.
 func entryPorts(m *reach.Model, e *reach.Entry) reach.Ports {
-	if !e.Direct {
-		return e.Ports // a controller stands between; its own pods are told as workloads
-	}
 	var open reach.Ports
-	for _, n := range m.Outside(reach.Ingress, e.Endpoint) {
-		open = open.Or(n.Ports)
+	if e.Direct {
+		for _, n := range m.Outside(reach.Ingress, e.Endpoint) {
+			open = open.Or(n.Ports)
+		}
+		return open.And(e.Ports)
+	}
+	for i, x := range m.Endpoints {
+		if i != e.Endpoint && (x.Virtual == supposedController || isController(m, x)) {
+			open = open.Or(m.Between(i, e.Endpoint))
+		}
 	}
 	return open.And(e.Ports)
+}
+
+func isController(m *reach.Model, x *reach.Endpoint) bool {
+	for _, w := range x.Members {
+		name := strings.ToLower(m.Workloads[w.Workload].Name)
+		if slices.ContainsFunc(controllerNames, func(s string) bool { return strings.Contains(name, s) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *netView) names(numbers []int) []string {

@@ -193,7 +193,7 @@ func prove(s, policies *fact.Snapshot, flows []reach.Flow) ([]string, error) {
 	}
 	pairs, open, left := countPairs(before, after)
 	return []string{
-		fmt.Sprintf("%s for %s; proven: none of %s is cut by them.", plural(len(policies.Objects()), "policy"), plural(len(after.Workloads), "workload"), plural(kept, "flow")),
+		fmt.Sprintf("%d policies for %s; proven: none of %s is cut by them.", len(policies.Objects()), plural(len(after.Workloads), "workload"), plural(kept, "flow")),
 		fmt.Sprintf("Of %d pairs of workloads %d could connect before, %d can now.", pairs, open, left),
 	}, nil
 }
