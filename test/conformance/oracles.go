@@ -47,7 +47,7 @@ func oracles() []oracle {
 		{name: "osv-go-cloudnative", later: "issue 5"},
 		{name: "netpol-analyzer-connlist", read: manyFiles, run: runConnlist, groups: []string{"core", "core-connlist", "core-exposure"}, group: connlistGroup},
 		{name: "netpol-analyzer-diff", run: runNetpolDiff},
-		{name: "ibm-nca-k8s", later: "issue 7"},
+		{name: "ibm-nca-k8s", run: runNCA},
 		{name: "gatekeeper-suites", later: "a later issue (foreign policies)"},
 		{name: "kyverno-policy-tests", later: "a later issue (foreign policies)", groups: []string{"cel"}, group: kyvernoGroup},
 		{name: "kubehound-edges", later: "a later issue (attack graph)"},
