@@ -97,7 +97,7 @@ func TestGroups(t *testing.T) {
 		"kubescape-rule-tests/host":     {1, 1, 0},
 		"kubescape-rule-tests/cloud":    {0, 1, 1},
 		"kyverno-policy-tests/cel":      {0, 1, 0},
-		"netpol-analyzer-connlist/core": {0, 1, 0},
+		"netpol-analyzer-connlist/core": {1, 2, 0},
 	} {
 		oracle, _, _ := strings.Cut(name, "/")
 		found := false
@@ -127,6 +127,9 @@ func TestWrongVerdictsLowerTheFigures(t *testing.T) {
 		for _, o := range oracles() {
 			if o.run == nil || o.name == "kubernetes-goat" && strings.HasSuffix(what, "everything") {
 				continue // goat's cases only say what must be found
+			}
+			if strings.HasPrefix(o.name, "netpol-") || strings.HasPrefix(o.name, "ibm-") {
+				continue // answered by reach, not by controls; their wrong/ cases must disagree
 			}
 			if got, want := sound(results[o.name]), sound(right[o.name]); got >= want {
 				t.Errorf("%s: %s agrees with %d cases, the right one with %d", o.name, what, got, want)

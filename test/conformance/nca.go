@@ -66,7 +66,7 @@ func runNCA(r *runner, c *testCase, _ *input) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := json.Unmarshal(lists, &x.lists); err != nil {
+	if err := json.Unmarshal(lists, &x.lists); lists != nil && err != nil {
 		return outcome{}, fmt.Errorf("read the lists of pods: %w", err)
 	}
 	for i := range x.scheme.NetworkConfigList {
@@ -74,6 +74,9 @@ func runNCA(r *runner, c *testCase, _ *input) (outcome, error) {
 	}
 	out := outcome{expected: plural(len(expect), "query"), got: "the same"}
 	for i, q := range expect {
+		if i >= len(x.scheme.Queries) {
+			return outcome{}, fmt.Errorf("the scheme has %s, the case expects %d", plural(len(x.scheme.Queries), "query"), len(expect))
+		}
 		got, err := x.answer(q.Type[0], x.scheme.Queries[i])
 		switch {
 		case err != nil:
@@ -122,7 +125,124 @@ func (x *ncaCase) answer(kind string, q ncaQuery) (int, error) {
 		}
 		return n, nil
 	}
+	if f, ok := ncaCounts[kind]; ok {
+		n := 0
+		for _, s := range configs {
+			n += f(s)
+		}
+		return n, nil
+	}
+	switch kind {
+	case "permits":
+		return against(configs, func(made, spec *fact.Snapshot) bool {
+			return !everyCaptured(spec, made, func(want, have reach.Ports) bool { return want.Within(have) })
+		}), nil
+	case "forbids":
+		return against(configs, func(made, spec *fact.Snapshot) bool {
+			return !everyCaptured(spec, made, func(want, have reach.Ports) bool { return want.And(have).Empty() })
+		}), nil
+	case "twoWayContainment":
+		_, ab := contained(configs[0], configs[1])
+		_, ba := contained(configs[1], configs[0])
+		return map[[2]bool]int{{false, false}: 0, {true, false}: 1, {false, true}: 2, {true, true}: 3}[[2]bool{ba, ab}], nil
+	case "interferes":
+		return against(configs, interferes), nil
+	case "pairwiseInterferes":
+		return pairs(configs, interferes) + pairs(configs, func(a, b *fact.Snapshot) bool { return interferes(b, a) }), nil
+	case "redundancy":
+		n := 0
+		for _, s := range configs {
+			n += redundant(s)
+		}
+		return n, nil
+	}
 	return 0, fmt.Errorf("this kind of query is not answered")
+}
+
+// ncaCounts are queries that count something in each configuration.
+var ncaCounts = map[string]func(*fact.Snapshot) int{
+	// emptiness counts policies that select no pod, and rules whose peers do not.
+	"emptiness": func(s *fact.Snapshot) int {
+		problems, _ := reach.New(s, netpolOptions()).Lint()
+		n := 0
+		for _, p := range problems {
+			if p.Kind == "selects-nothing" || p.Kind == "rule-never-matches" {
+				n++
+			}
+		}
+		return n
+	},
+	// allCaptured counts pods that no policy is about, for each direction.
+	"allCaptured": func(s *fact.Snapshot) int {
+		m := reach.New(s, netpolOptions())
+		n := 0
+		for i, e := range m.Endpoints {
+			for _, d := range []reach.Direction{reach.Ingress, reach.Egress} {
+				if e.Real() && !m.Protected(d, i) {
+					n += pods(e)
+				}
+			}
+		}
+		return n
+	},
+}
+
+func pods(e *reach.Endpoint) int {
+	n := 0
+	for _, x := range e.Members {
+		n += x.Pods
+	}
+	return n
+}
+
+// everyCaptured reports whether a relation holds for all that the policies of
+// one configuration allow of their own, and what another allows there.
+func everyCaptured(spec, made *fact.Snapshot, holds func(want, have reach.Ports) bool) bool {
+	x, y := reach.Pair(spec, made, reach.Options{HostNetworkAsPods: true, AllPods: true})
+	for i := range x.Endpoints {
+		out := x.Protected(reach.Egress, i)
+		for k := range x.Endpoints {
+			if (out || x.Protected(reach.Ingress, k)) && (i != k || pods(x.Endpoints[i]) > 1) && !holds(x.Between(i, k), y.Between(i, k)) {
+				return false
+			}
+		}
+		for _, r := range reach.Cuts(reach.Ingress, x, y) {
+			if x.Protected(reach.Ingress, i) && !holds(x.From(r.First, i), y.From(r.First, i)) {
+				return false
+			}
+		}
+		for _, r := range reach.Cuts(reach.Egress, x, y) {
+			if out && !holds(x.To(i, r.First), y.To(i, r.First)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// interferes reports whether the second configuration allows more to pods that
+// the policies of both are about.
+func interferes(first, second *fact.Snapshot) bool {
+	x, y := reach.Pair(first, second, reach.Options{HostNetworkAsPods: true, AllPods: true})
+	both := func(d reach.Direction, i int) bool { return x.Protected(d, i) && y.Protected(d, i) }
+	for i := range x.Endpoints {
+		for k := range x.Endpoints {
+			if (both(reach.Egress, i) || both(reach.Ingress, k)) && (i != k || pods(x.Endpoints[i]) > 1) && !y.Between(i, k).Within(x.Between(i, k)) {
+				return true
+			}
+		}
+		for _, r := range reach.Cuts(reach.Ingress, x, y) {
+			if both(reach.Ingress, i) && !y.From(r.First, i).Within(x.From(r.First, i)) {
+				return true
+			}
+		}
+		for _, r := range reach.Cuts(reach.Egress, x, y) {
+			if both(reach.Egress, i) && !y.To(i, r.First).Within(x.To(i, r.First)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func pairs(list []*fact.Snapshot, f func(a, b *fact.Snapshot) bool) int {
@@ -259,4 +379,54 @@ func texts(v any) []string {
 		return out
 	}
 	return nil
+}
+
+// redundant counts the policies without which a configuration allows the same,
+// and in each policy by itself the rules without which it does.
+func redundant(s *fact.Snapshot) int {
+	n := 0
+	var policies []*fact.Object
+	for _, o := range s.Objects() {
+		if reach.IsPolicy(o) {
+			policies = append(policies, o)
+		}
+	}
+	bare := withoutPolicies(s)
+	for _, o := range policies {
+		if len(policies) > 1 && equalConfigs(s, s.Apply(fact.Change{Op: fact.Delete, Object: o})) {
+			n++
+		}
+		alone := bare.Apply(fact.Change{Op: fact.Upsert, Object: o})
+		for _, field := range []string{"ingress", "egress"} {
+			list := o.Root.At("spec", field)
+			for i := range list.Len() {
+				if list.Len() > 1 && equalConfigs(alone, bare.Apply(fact.Change{Op: fact.Upsert, Object: withoutRule(o, list.Index(i))})) {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// withoutRule is a policy with one of its rules left out.
+func withoutRule(o *fact.Object, rule fact.Value) *fact.Object {
+	b := &fact.Builder{}
+	var put func(key fact.Key, v fact.Value)
+	put = func(key fact.Key, v fact.Value) {
+		if v.Kind() != fact.Map && v.Kind() != fact.List {
+			b.Copy(key, v)
+			return
+		}
+		b.Begin(key, v.Pos(), v.Kind())
+		for c := range v.Children() {
+			if !c.Same(rule) {
+				put(c.Key(), c)
+			}
+		}
+		b.End()
+	}
+	put(fact.Key{}, o.Root)
+	out, _ := fact.NewObject(b.Tree().Root(), o.Origin)
+	return &out
 }
