@@ -45,6 +45,7 @@ bench: build tools ## CPU and memory beside reading and decoding the same files,
 	$(LAB) run --audit-policy test/bench/fill/audit.yaml --arg kube-controller-manager:--controllers=serviceaccount-controller -- \
 	  $(GO) run ./test/bench -merlon $(BIN) -cluster bin/fill
 	$(GO) run ./test/bench/rights
+	$(GO) run ./test/bench/network
 
 docs: build ## renews what the binary prints into docs/reference
 	$(BIN) docs docs/reference

@@ -22,6 +22,7 @@ type world struct {
 	labelled   func() map[labelled][]*workload
 	firsts     func() map[string]*fact.Object // of each namespace
 	rbac       func() *rbac.Index
+	network    func() *network
 }
 
 // workload is an object that carries pods, with the labels of the first.
@@ -41,6 +42,7 @@ func newWorld(s *fact.Snapshot) *world {
 	w.references = sync.OnceValue(w.indexReferences)
 	w.labelled = sync.OnceValue(w.indexLabels)
 	w.firsts = sync.OnceValue(w.indexFirsts)
+	w.network = sync.OnceValue(func() *network { return newNetwork(s) })
 	w.rbac = sync.OnceValue(func() *rbac.Index { return rbac.New(w.objects) })
 	return w
 }

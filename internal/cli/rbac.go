@@ -7,11 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/merlon-security/merlon/internal/builtin"
-	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/rbac"
-	"github.com/merlon-security/merlon/internal/source"
 	"github.com/spf13/cobra"
 )
 
@@ -78,35 +75,11 @@ func readPermissions(ctx context.Context, s Streams, files, exclude []string) (*
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	kind, _ := config.Find(builtin.Sources(), "manifest")
-	src, err := kind.New(func(v any) error {
-		*v.(*source.Input) = source.Input{Paths: files, Exclude: exclude, Stdin: s.In}
-		return nil
-	})
-	if err != nil {
-		return nil, failed(err)
-	}
-	snapshot, err := snapshotOf(ctx, s, src)
+	snapshot, err := readObjects(ctx, s, files, exclude)
 	if err != nil {
 		return nil, failed(err)
 	}
 	return &permissions{Index: rbac.New(snapshot.Objects()), snapshot: snapshot}, nil
-}
-
-// snapshotOf reads everything that a source has.
-func snapshotOf(ctx context.Context, s Streams, src source.Source) (*fact.Snapshot, error) {
-	progress := newProgress(s.Err)
-	defer progress.stop()
-	var changes []fact.Change
-	err := src.Collect(ctx, func(c fact.Change) error {
-		changes = append(changes, c)
-		progress.objects(len(changes))
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return (&fact.Snapshot{}).Apply(changes...), nil
 }
 
 // told ends a command: what could not be read is told on w, and makes the answer

@@ -1,7 +1,9 @@
 package control
 
 import (
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/control/expr"
@@ -40,6 +42,12 @@ type World interface {
 	Held(who Identity, q Question) ([]Grant, error)
 	// Who returns everybody who may do something, in order.
 	Who(q Question) ([]Identity, error)
+	// MayReach reports whether the network policies let a pod of o connect to an
+	// address, and whether some policy limits what its pods connect to.
+	MayReach(o *fact.Object, addr netip.Addr, protocol string, port uint16) (allowed, limited bool)
+	// Reaching returns the namespaces whose pods may connect to a port of a pod of
+	// o; port 0 is every port.
+	Reaching(o *fact.Object, protocol string, port uint16) []string
 	// Of returns the object that a document belongs to, or nil.
 	Of(root fact.Value) *fact.Object
 }
@@ -287,6 +295,8 @@ func worldFunctions() []expr.Func {
 			}
 			return objectList(w.Workloads(args[0].Str()))
 		}},
+		{Name: "mayReach", Min: 3, Max: 3, Whole: true, Call: mayReach},
+		{Name: "reaching", Min: 2, Max: 2, Whole: true, Call: reaching},
 		objectFunction("pods", func(_ World, o *fact.Object) expr.Value {
 			var out []expr.Value
 			for _, p := range fact.PodTemplates(o) {
@@ -314,6 +324,50 @@ func worldFunctions() []expr.Func {
 			return expr.ListOf(out)
 		}),
 	}
+}
+
+// mayReach tells whether the policies let a pod connect to an address:
+// mayReach(object, '169.254.169.254', '80/TCP') is 'no', 'limited' when some
+// policy limits its egress and yet allows this, and 'open' when none does.
+func mayReach(f *expr.Frame, args []expr.Value) expr.Value {
+	w, o, err := arguments(f, "mayReach", args[0])
+	if o == nil {
+		return err
+	}
+	addr, bad := netip.ParseAddr(args[1].Str())
+	protocol, port, ok := portOf(args[2].Str())
+	if bad != nil || !ok || port == 0 {
+		return expr.Errorf("mayReach: takes an object, an address and a port such as '80/TCP'")
+	}
+	allowed, limited := w.MayReach(o, addr, protocol, port)
+	switch {
+	case !allowed:
+		return expr.StringOf("no")
+	case limited:
+		return expr.StringOf("limited")
+	}
+	return expr.StringOf("open")
+}
+
+// reaching lists the namespaces whose pods may connect to a port of an object's
+// pods: reaching(object, '2379/TCP'); '0/TCP' is every port.
+func reaching(f *expr.Frame, args []expr.Value) expr.Value {
+	w, o, err := arguments(f, "reaching", args[0])
+	if o == nil {
+		return err
+	}
+	protocol, port, ok := portOf(args[1].Str())
+	if !ok {
+		return expr.Errorf("reaching: takes an object and a port such as '80/TCP'")
+	}
+	return expr.FromGo(w.Reaching(o, protocol, port))
+}
+
+// portOf reads PORT/PROTOCOL.
+func portOf(s string) (protocol string, port uint16, ok bool) {
+	number, protocol, ok := strings.Cut(s, "/")
+	n, err := strconv.ParseUint(number, 10, 16)
+	return protocol, uint16(n), ok && err == nil && (protocol == "TCP" || protocol == "UDP" || protocol == "SCTP")
 }
 
 // maxKept bounds what a judge keeps of each sort of answer.

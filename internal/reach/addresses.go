@@ -6,122 +6,117 @@ import (
 	"slices"
 )
 
-// Range is a run of IP addresses of one family, both ends included.
-type Range struct{ From, To netip.Addr }
+// Range is the addresses from First to Last, of one family.
+type Range struct{ First, Last netip.Addr }
 
-// String writes the range by its ends.
-func (r Range) String() string { return r.From.String() + "-" + r.To.String() }
-
-// everywhere are all addresses of both families.
+// everywhere is all addresses: IPv4, then IPv6, which is how netip orders them.
 func everywhere() []Range {
-	out := make([]Range, 0, 2)
-	for _, p := range []string{"0.0.0.0/0", "::/0"} {
-		out = append(out, rangeOf(netip.MustParsePrefix(p)))
+	v6 := [16]byte{}
+	for i := range v6 {
+		v6[i] = 0xff
 	}
-	return out
+	return []Range{
+		{netip.AddrFrom4([4]byte{}), netip.AddrFrom4([4]byte{255, 255, 255, 255})},
+		{netip.IPv6Unspecified(), netip.AddrFrom16(v6)},
+	}
 }
 
-// rangeOf returns the addresses of a prefix.
-func rangeOf(p netip.Prefix) Range {
-	from := p.Masked().Addr()
-	last := from.AsSlice()
-	for i := range last {
-		bits := p.Bits() - i*8
-		if bits < 8 {
-			last[i] |= 0xff >> max(bits, 0)
-		}
+// prefixRange returns the addresses of a prefix, host bits ignored.
+func prefixRange(p netip.Prefix) Range {
+	p = p.Masked()
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
 	}
-	to, _ := netip.AddrFromSlice(last)
-	return Range{from, to}
+	last, _ := netip.AddrFromSlice(b)
+	return Range{p.Addr(), last}
 }
 
-// block is an ipBlock: a prefix without some others.
-type block struct{ ranges []Range }
-
-// newBlock reads a CIDR and its exceptions.
-func newBlock(cidr string, except []string) (block, error) {
-	p, err := netip.ParsePrefix(cidr)
+func parseCIDR(s string) (Range, error) {
+	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return block{}, fmt.Errorf("%q is not a CIDR", cidr)
+		return Range{}, fmt.Errorf("%q is not a CIDR", clip(s))
 	}
-	b := block{[]Range{rangeOf(p)}}
-	for _, e := range except {
-		x, err := netip.ParsePrefix(e)
-		if err != nil {
-			return block{}, fmt.Errorf("%q is not a CIDR", e)
-		}
-		b.ranges = without(b.ranges, rangeOf(x))
+	if p.Addr().Is4In6() {
+		return Range{}, fmt.Errorf("%q mixes IPv4 and IPv6", clip(s))
 	}
-	return b, nil
+	return prefixRange(p), nil
 }
 
-// without takes a range out of some.
-func without(all []Range, x Range) []Range {
+// Has reports whether an address lies in the range.
+func (r Range) Has(a netip.Addr) bool {
+	return a.BitLen() == r.First.BitLen() && r.First.Compare(a) <= 0 && a.Compare(r.Last) <= 0
+}
+
+// String writes the range as a prefix if it is one, else as "first-last".
+func (r Range) String() string {
+	for n := 0; n <= r.First.BitLen(); n++ {
+		p, err := r.First.Prefix(n)
+		if err == nil && prefixRange(p) == r {
+			return p.String()
+		}
+	}
+	return r.First.String() + "-" + r.Last.String()
+}
+
+// without cuts a hole into ranges.
+func without(ranges []Range, hole Range) []Range {
 	var out []Range
-	for _, r := range all {
-		if r.From.BitLen() != x.From.BitLen() || x.To.Less(r.From) || r.To.Less(x.From) {
+	for _, r := range ranges {
+		if r.First.BitLen() != hole.First.BitLen() || hole.Last.Less(r.First) || r.Last.Less(hole.First) {
 			out = append(out, r)
 			continue
 		}
-		if r.From.Less(x.From) {
-			out = append(out, Range{r.From, x.From.Prev()})
+		if r.First.Less(hole.First) {
+			out = append(out, Range{r.First, hole.First.Prev()})
 		}
-		if x.To.Less(r.To) {
-			out = append(out, Range{x.To.Next(), r.To})
-		}
-	}
-	return out
-}
-
-// has reports whether an address is in the block.
-func (b block) has(a netip.Addr) bool {
-	for _, r := range b.ranges {
-		if r.From.BitLen() == a.BitLen() && !a.Less(r.From) && !r.To.Less(a) {
-			return true
-		}
-	}
-	return false
-}
-
-// partition cuts all addresses where any of the blocks begins or ends, so that
-// within a piece all addresses are alike to every block.
-func partition(blocks []block) []Range {
-	var out []Range
-	for _, whole := range everywhere() {
-		cuts := []netip.Addr{whole.From}
-		for _, b := range blocks {
-			for _, r := range b.ranges {
-				if r.From.BitLen() != whole.From.BitLen() {
-					continue
-				}
-				cuts = append(cuts, r.From)
-				if next := r.To.Next(); next.IsValid() && r.To != whole.To {
-					cuts = append(cuts, next)
-				}
-			}
-		}
-		slices.SortFunc(cuts, netip.Addr.Compare)
-		cuts = slices.Compact(cuts)
-		for i, from := range cuts {
-			to := whole.To
-			if i+1 < len(cuts) {
-				to = cuts[i+1].Prev()
-			}
-			out = append(out, Range{from, to})
+		if hole.Last.Less(r.Last) {
+			out = append(out, Range{hole.Last.Next(), r.Last})
 		}
 	}
 	return out
 }
 
-// merged joins ranges that touch. They stand in order.
-func merged(all []Range) []Range {
-	var out []Range
-	for _, r := range all {
-		if n := len(out); n > 0 && out[n-1].To.Next() == r.From {
-			out[n-1].To = r.To
-			continue
+// cut returns the addresses as ranges none of which any of the given ones
+// splits, in order.
+func cut(ranges []Range) []Range {
+	whole := everywhere()
+	starts := []netip.Addr{whole[0].First, whole[1].First}
+	for _, r := range ranges {
+		starts = append(starts, r.First)
+		if next := r.Last.Next(); next.IsValid() {
+			starts = append(starts, next)
 		}
-		out = append(out, r)
+	}
+	slices.SortFunc(starts, netip.Addr.Compare)
+	starts = slices.Compact(starts)
+	out := make([]Range, len(starts))
+	for i, first := range starts {
+		last := whole[0].Last
+		switch {
+		case i+1 < len(starts) && starts[i+1].BitLen() == first.BitLen():
+			last = starts[i+1].Prev()
+		case first.Is6():
+			last = whole[1].Last
+		}
+		out[i] = Range{first, last}
 	}
 	return out
+}
+
+// find returns the index of the range that an address lies in.
+func find(cuts []Range, a netip.Addr) int {
+	i, ok := slices.BinarySearchFunc(cuts, a, func(r Range, a netip.Addr) int { return r.First.Compare(a) })
+	if !ok {
+		i--
+	}
+	return i
+}
+
+// clip shortens foreign text for a message.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
 }

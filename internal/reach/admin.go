@@ -1,156 +1,180 @@
 package reach
 
 import (
+	"net/netip"
+
 	"github.com/merlon-security/merlon/internal/fact"
 )
 
-// adminPolicy reads what the network-policy-api calls an AdminNetworkPolicy or a
-// BaselineAdminNetworkPolicy (policy.networking.k8s.io/v1alpha1), or their
-// successor ClusterNetworkPolicy (v1alpha2), which tells the two apart by tier.
-func (n *Net) adminPolicy(o *fact.Object) {
-	spec := o.Root.Get(keySpec)
-	p := &Policy{Object: o, tier: admin, priority: spec.Get(fact.K("priority")).Int()}
-	if o.Kind == "BaselineAdminNetworkPolicy" || spec.Get(fact.K("tier")).Str() == "Baseline" {
-		p.tier = baseline
-	}
-	subject, ok := n.adminTerm(o, spec.Get(fact.K("subject")))
-	if !ok {
-		n.gapf("invalid-policy", o, spec, "subject needs namespaces or pods")
-		return
-	}
-	p.subject = subject
-	for dir, key := range [...]fact.Key{keyIngress, keyEgress} {
-		peers := [...]fact.Key{keyFrom, keyTo}[dir]
-		i := 0
-		for r := range spec.Get(key).Children() {
-			if out, ok := n.adminRule(p, r, peers, i); ok {
-				p.rules[dir] = append(p.rules[dir], out)
-			}
-			i++
-		}
-	}
-	n.policies = append(n.policies, p)
-}
-
-// adminTerm reads a subject, or a peer that is pods.
-func (n *Net) adminTerm(o *fact.Object, v fact.Value) (*term, bool) {
-	if ns := v.Get(fact.K("namespaces")); ns.Kind() == fact.Map {
-		if inner := ns.Get(keyNamespaceSelector); inner.Kind() == fact.Map { // as early versions wrote it
-			ns = inner
-		}
-		return n.intern(term{ns: readSelector(ns), place: v}), true
-	}
-	if pods := v.Get(fact.K("pods")); pods.Kind() == fact.Map {
-		return n.intern(term{ns: readSelector(pods.Get(keyNamespaceSelector)), pods: readSelector(pods.Get(keyPodSelector)), place: v}), true
-	}
-	return nil, false
-}
-
-func (n *Net) adminRule(p *Policy, v fact.Value, peers fact.Key, index int) (rule, bool) {
-	out := rule{policy: p, index: index, name: v.Get(keyName).Text(), place: v}
-	switch a := v.Get(fact.K("action")).Str(); a {
-	case "Allow", "Accept":
-		out.action = Allow
-	case "Deny":
-		out.action = Deny
-	case "Pass":
-		out.action = Pass
-		if p.tier == baseline {
-			n.gapf("invalid-policy", p.Object, v, "a baseline policy cannot Pass")
-			return out, false
-		}
+// adminPolicy reads AdminNetworkPolicy, BaselineAdminNetworkPolicy (v1alpha1)
+// and ClusterNetworkPolicy (v1alpha2).
+func (r *policyReader) adminPolicy() {
+	p, spec := r.p, r.p.Object.Root.Get(keySpec)
+	p.Priority = spec.Get(fact.K("priority")).Int()
+	switch tier := spec.Get(fact.K("tier")); {
+	case p.Object.Kind == "BaselineAdminNetworkPolicy":
+		// There is one, without a priority; it decides after all that have one.
+		p.Tier, p.Priority = Baseline, 1<<32
+	case p.Object.Kind == "AdminNetworkPolicy" || tier.Str() == "Admin":
+		p.Tier = Admin
+	case tier.Str() == "Baseline":
+		p.Tier = Baseline
 	default:
-		n.gapf("invalid-policy", p.Object, v, "action %q is none of Allow, Deny, Pass", a)
-		return out, false
-	}
-	for x := range v.Get(peers).Children() {
-		n.adminPeers(p.Object, x, &out)
-	}
-	ports, protocols := v.Get(keyPorts), v.Get(fact.K("protocols"))
-	out.every = ports.Len() == 0 && protocols.Len() == 0
-	for x := range ports.Children() {
-		if s, ok := n.adminPort(p.Object, x); ok {
-			out.ports = append(out.ports, s)
-		}
-	}
-	for x := range protocols.Children() {
-		out.ports = append(out.ports, n.protocolPorts(p.Object, x)...)
-	}
-	return out, true
-}
-
-// adminPeers reads a peer: pods, addresses, or nodes, which are not evaluated.
-func (n *Net) adminPeers(o *fact.Object, v fact.Value, r *rule) {
-	if t, ok := n.adminTerm(o, v); ok {
-		r.peers = append(r.peers, peer{term: t})
+		r.gap(tier, "invalid-policy", "a tier is Admin or Baseline; the policy is left out")
 		return
 	}
-	if networks := v.Get(fact.K("networks")); networks.Kind() == fact.List {
-		for c := range networks.Children() {
-			b, err := newBlock(c.Text(), nil)
-			if err != nil {
-				n.gapf("invalid-policy", o, c, "networks: %v", err)
+	p.subject = r.adminPods(spec.Get(fact.K("subject")))
+	for d, field := range [...][2]string{{"ingress", "from"}, {"egress", "to"}} {
+		for v := range spec.Get(fact.K(field[0])).Children() {
+			rule := &Rule{Policy: p, Direction: Direction(d), Index: len(p.Rules[d]), Value: v, Name: v.Get(keyName).Str()}
+			if !r.action(rule, v.Get(fact.K("action"))) {
 				continue
 			}
-			n.blocks = append(n.blocks, b)
-			r.peers = append(r.peers, peer{block: b})
-		}
-		return
-	}
-	for _, sort := range [...]string{"nodes", "domainNames"} {
-		if v.Get(fact.K(sort)).Present() {
-			n.gapf("not-evaluated", o, v, "a rule names %s; which addresses those are is not known here, so its answers rest on the other rules", sort)
-			r.peers = append(r.peers, peer{blind: true})
-			return
+			for e := range v.Get(fact.K(field[1])).Children() {
+				rule.peers = append(rule.peers, r.adminPeer(e, Direction(d)))
+			}
+			r.adminPorts(rule, v)
+			p.Rules[d] = append(p.Rules[d], rule)
 		}
 	}
-	n.gapf("invalid-policy", o, v, "a peer needs namespaces, pods, networks or nodes")
 }
 
-// adminPort reads an entry of ports in v1alpha1.
-func (n *Net) adminPort(o *fact.Object, v fact.Value) (portSpec, bool) {
-	if name := v.Get(fact.K("namedPort")); name.Kind() == fact.String {
-		return portSpec{name: name.Str(), anyProto: true}, true
+func (r *policyReader) action(rule *Rule, v fact.Value) bool {
+	switch v.Str() {
+	case "Allow", "Accept":
+		rule.Action = Allow
+	case "Deny":
+		rule.Action = Deny
+	case "Pass":
+		rule.Action = Pass
+	default:
+		r.gap(v, "invalid-policy", "an action is Allow (Accept in a ClusterNetworkPolicy), Deny or Pass; the rule is left out")
+		return false
 	}
-	at, from, to := v.Get(fact.K("portNumber")), int64(0), int64(0)
-	if at.Kind() == fact.Map {
-		from = at.Get(keyPort).Int()
-		to = from
-	} else {
-		at = v.Get(fact.K("portRange"))
-		from, to = at.Get(fact.K("start")).Int(), at.Get(fact.K("end")).Int()
-	}
-	proto, ok := protocolOf(at.Get(keyProtocol).Text())
-	if at.Kind() != fact.Map || !ok {
-		n.gapf("invalid-policy", o, v, "ports: an entry needs portNumber, portRange or namedPort with a protocol that is TCP, UDP or SCTP")
-		return portSpec{}, false
-	}
-	return n.span(o, v, proto, from, to)
+	return true
 }
 
-// protocolPorts reads an entry of protocols in v1alpha2.
-func (n *Net) protocolPorts(o *fact.Object, v fact.Value) []portSpec {
-	if name := v.Get(fact.K("destinationNamedPort")); name.Kind() == fact.String {
-		return []portSpec{{name: name.Str()}}
+// adminPods reads a subject, or a peer that selects pods: either namespaces,
+// with all of their pods, or pods, by two selectors.
+func (r *policyReader) adminPods(v fact.Value) peer {
+	x := peer{value: v, anyNS: true}
+	namespaces, pods := v.Get(keyNamespaces), v.Get(keyPods)
+	switch {
+	case !namespaces.IsNull() && !pods.IsNull():
+		r.gap(v, "invalid-policy", "either namespaces or pods can stand here; it matches nothing")
+	case !namespaces.IsNull():
+		x.pods, x.ns = true, r.selector(namespaces)
+	case !pods.IsNull():
+		x.pods, x.ns, x.pod = true, r.selector(pods.Get(keyNamespaceSel)), r.selector(pods.Get(keyPodSelector))
 	}
-	for i, key := range [...]string{"tcp", "udp", "sctp"} {
-		x := v.Get(fact.K(key))
-		if !x.Present() {
+	return x
+}
+
+func (r *policyReader) adminPeer(v fact.Value, d Direction) peer {
+	nodes, networks, domains := v.Get(fact.K("nodes")), v.Get(fact.K("networks")), v.Get(fact.K("domainNames"))
+	x := r.adminPods(v)
+	if d == Ingress {
+		if !x.pods {
+			r.gap(v, "invalid-policy", "a peer of an ingress rule is namespaces or pods; it matches nothing")
+		}
+		return x
+	}
+	for n := range networks.Children() {
+		c, err := parseCIDR(n.Text())
+		if err != nil {
+			r.gap(n, "invalid-cidr", err.Error()+"; it matches nothing")
 			continue
 		}
-		port := x.Get(fact.K("destinationPort"))
-		from, to := port.Get(fact.K("number")).Int(), port.Get(fact.K("number")).Int()
-		if r := port.Get(fact.K("range")); r.Kind() == fact.Map {
-			from, to = r.Get(fact.K("start")).Int(), r.Get(fact.K("end")).Int()
-		}
-		if port.Kind() != fact.Map {
-			from, to = 1, 65535
-		}
-		if s, ok := n.span(o, v, Protocol(i), from, to); ok {
-			return []portSpec{s}
-		}
-		return nil
+		x.ranges = append(x.ranges, c)
 	}
-	n.gapf("invalid-policy", o, v, "protocols: an entry needs tcp, udp, sctp or destinationNamedPort")
-	return nil
+	if !nodes.IsNull() {
+		x.ranges = append(x.ranges, r.nodeAddresses(nodes)...)
+	}
+	if !domains.IsNull() {
+		r.gap(domains, "not-evaluated", "names of domains are not evaluated, for no address is known for them; they match nothing")
+	}
+	if !x.pods && nodes.IsNull() && networks.IsNull() && domains.IsNull() {
+		r.gap(v, "invalid-policy", "this kind of peer is not known; it matches nothing")
+	}
+	return x
+}
+
+// nodeAddresses returns the addresses of the nodes that a selector selects.
+func (r *policyReader) nodeAddresses(v fact.Value) []Range {
+	sel := r.selector(v)
+	if len(r.nodes) == 0 {
+		r.gap(v, "no-nodes", "the input has no nodes, so the addresses that this selects are not known; it matches nothing")
+	}
+	var out []Range
+	for _, n := range r.nodes {
+		if !sel.matches(labelsOf(n.Root.Get(keyMetadata).Get(keyLabels))) {
+			continue
+		}
+		for a := range n.Root.Get(keyStatus).Get(fact.K("addresses")).Children() {
+			if addr, err := netip.ParseAddr(a.Get(fact.K("address")).Str()); err == nil {
+				out = append(out, Range{addr.Unmap(), addr.Unmap()})
+			}
+		}
+	}
+	return out
+}
+
+func (r *policyReader) adminPorts(rule *Rule, v fact.Value) {
+	ports, list := v.Get(keyPorts), v.Get(fact.K("protocols"))
+	rule.anyPort = ports.Len() == 0 && list.Len() == 0
+	for e := range ports.Children() {
+		x := portRule{value: e}
+		number, span, name := e.Get(fact.K("portNumber")), e.Get(fact.K("portRange")), e.Get(fact.K("namedPort"))
+		switch {
+		case !number.IsNull():
+			x.ports = r.adminSpan(number, number.Get(keyPort), number.Get(keyPort))
+		case !span.IsNull():
+			x.ports = r.adminSpan(span, span.Get(fact.K("start")), span.Get(fact.K("end")))
+		case name.Str() != "":
+			x.name, x.anyProto = name.Str(), true
+		default:
+			r.gap(e, "invalid-port", "a port is portNumber, portRange or namedPort; the entry matches nothing")
+		}
+		rule.ports = append(rule.ports, x)
+	}
+	for e := range list.Children() {
+		rule.ports = append(rule.ports, r.clusterPort(e))
+	}
+}
+
+func (r *policyReader) adminSpan(v, first, last fact.Value) Ports {
+	proto, ok := ParseProtocol(v.Get(keyProtocol).Str())
+	if !ok {
+		r.gap(v, "invalid-port", "a protocol is TCP, UDP or SCTP; the entry matches nothing")
+		return Ports{}
+	}
+	return r.span(first, last, proto)
+}
+
+// clusterPort reads an entry of a ClusterNetworkPolicy's protocols.
+func (r *policyReader) clusterPort(e fact.Value) portRule {
+	x := portRule{value: e}
+	if name := e.Get(fact.K("destinationNamedPort")).Str(); name != "" {
+		x.name, x.anyProto = name, true
+		return x
+	}
+	for proto, field := range [protocols]string{"sctp", "tcp", "udp"} {
+		v := e.Get(fact.K(field))
+		if !v.Present() {
+			continue
+		}
+		port := v.Get(fact.K("destinationPort"))
+		number, span := port.Get(fact.K("number")), port.Get(fact.K("range"))
+		switch {
+		case port.IsNull():
+			x.ports = PortsOf(Protocol(proto), 1, lastPort)
+		case !number.IsNull():
+			x.ports = r.span(number, number, Protocol(proto))
+		default:
+			x.ports = r.span(span.Get(fact.K("start")), span.Get(fact.K("end")), Protocol(proto))
+		}
+		return x
+	}
+	r.gap(e, "invalid-port", "an entry of protocols is tcp, udp, sctp or destinationNamedPort; it matches nothing")
+	return x
 }

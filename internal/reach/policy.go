@@ -1,284 +1,300 @@
 package reach
 
 import (
-	"fmt"
-	"math"
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
 
-// Direction is which side of a connection a rule is about.
+// Tier is the order in which policies decide: what an earlier tier allows or
+// denies, no later one changes.
+type Tier uint8
+
+// The tiers.
+const (
+	Admin     Tier = iota // AdminNetworkPolicy; ClusterNetworkPolicy of tier Admin
+	Namespace             // NetworkPolicy
+	Baseline              // BaselineAdminNetworkPolicy; ClusterNetworkPolicy of tier Baseline
+)
+
+// Action is what a rule does with what it matches.
+type Action uint8
+
+// The actions; Pass leaves the decision to the next tier.
+const (
+	Allow Action = iota
+	Deny
+	Pass
+)
+
+func (a Action) String() string { return [...]string{"allows", "denies", "passes"}[a] }
+
+// Direction is which end of a connection a rule is about.
 type Direction uint8
 
-// A connection must be let out at its source and let in at its destination.
+// The directions.
 const (
 	Ingress Direction = iota
 	Egress
+	directions
 )
 
-// String returns the direction as policies write it.
-func (d Direction) String() string { return [...]string{"Ingress", "Egress"}[d] }
+func (d Direction) String() string { return [...]string{"ingress", "egress"}[d] }
 
-// Action is what a rule does with what it matches.
-type Action string
-
-// The actions. Pass leaves the decision to the network policies of namespaces.
-const (
-	Allow Action = "Allow"
-	Deny  Action = "Deny"
-	Pass  Action = "Pass"
-)
-
-// term is a set of pods by labels: of one namespace or of those selected. Terms
-// that say the same are one.
-type term struct {
-	id         int
-	namespace  string     // "" where ns selects
-	ns         selector   // zero: all namespaces
-	pods       selector   // zero: all pods
-	everywhere bool       // all pods of all namespaces
-	place      fact.Value // where it was first written
-}
-
-// selector is a label selector with what it was written as.
-type selector struct {
-	fact.Selector
-	reqs []string // its requirements, canonical, in order; none: everything
-	text string   // as people read it
-}
-
-// readSelector reads a LabelSelector; absent is the zero selector.
-func readSelector(v fact.Value) selector {
-	s, ok := fact.LabelSelector(v)
-	if !ok {
-		return selector{}
-	}
-	out := selector{Selector: s}
-	var labels, exprs []string
-	for l := range v.Get(keyMatchLabels).Children() {
-		labels = append(labels, l.Key().String()+"="+l.Text())
-	}
-	for e := range v.Get(keyMatchExpressions).Children() {
-		var values []string
-		for x := range e.Get(keyValues).Children() {
-			values = append(values, x.Text())
-		}
-		exprs = append(exprs, fmt.Sprintf("{Key:%s,Operator:%s,Values:[%s],}", e.Get(keyKey).Text(), e.Get(keyOperator).Text(), strings.Join(values, " ")))
-	}
-	slices.Sort(labels)
-	slices.Sort(exprs)
-	out.reqs = append(labels, exprs...)
-	out.text = "{" + strings.Join(out.reqs, ",") + "}"
-	return out
-}
-
-func (t *term) key() string {
-	return t.namespace + "\x00" + strings.Join(t.ns.reqs, "\x01") + "\x00" + strings.Join(t.pods.reqs, "\x01") + fmt.Sprint(t.namespace == "")
-}
-
-// peer is one side that a rule names: a set of pods, or addresses.
-type peer struct {
-	term  *term
-	block block
-	// blind says that the peer is of a sort that is not evaluated.
-	blind bool
-}
-
-// portSpec is one entry of a rule's ports.
-type portSpec struct {
-	proto    Protocol
-	from, to uint16
-	name     string // of a container's port; from and to are 0 then
-	anyProto bool   // the name counts whatever its protocol
-}
-
-// rule is one rule of a policy.
-type rule struct {
-	policy *Policy
-	name   string
-	index  int
-	action Action
-	// peers is nil for everything, within the cluster and without.
-	peers []peer
-	any   bool
-	ports []portSpec
-	every bool // all ports
-	place fact.Value
-}
-
-// Policy is one policy object of any kind that is evaluated.
+// Policy is one policy as it was read.
 type Policy struct {
+	Tier     Tier
+	Priority int64
 	Object   *fact.Object
-	tier     tier
-	priority int64
-	subject  *term
-	isolates [2]bool // NetworkPolicy: directions in which it isolates what it selects
-	rules    [2][]rule
+	Rules    [directions][]*Rule
+	Isolates [directions]bool // a NetworkPolicy of this policy type: what it does not allow is denied
+
+	subject  peer
+	tainted  bool // part of it could not be evaluated
+	selected set
+	id       int // of this policy, in every model that holds it
+	gaps     []fact.Gap
 }
 
-// tier orders kinds of policies: the administrator's come before those of
-// namespaces, the baseline after.
-type tier uint8
-
-const (
-	admin tier = iota
-	developer
-	baseline
-)
-
-// Name returns the policy's kind and name for people.
-func (p *Policy) Name() string {
-	if p.Object.Namespace == "" && p.tier != developer {
-		return p.Object.Kind + " " + p.Object.Name
+// String names the policy as "Kind namespace/name".
+func (p *Policy) String() string {
+	if ns := p.Object.InNamespace(); ns != "" {
+		return p.Object.Kind + " " + ns + "/" + p.Object.Name
 	}
-	return p.Object.Kind + " " + p.Object.InNamespace() + "/" + p.Object.Name
+	return p.Object.Kind + " " + p.Object.Name
 }
 
-// gapf reports something of a policy that cannot be evaluated.
-func (n *Net) gapf(kind string, o *fact.Object, at fact.Value, format string, args ...any) {
-	g := fact.Gap{Kind: kind, Source: "reach", Subject: o.GroupKind() + " " + strings.TrimPrefix(o.Namespace+"/"+o.Name, "/"), Message: fmt.Sprintf(format, args...)}
-	g.File, g.Pos = o.Origin.File, at.Pos()
-	n.gaps = append(n.gaps, g)
+// Selects reports whether the policy applies to an endpoint.
+func (p *Policy) Selects(endpoint int) bool { return p.selected.has(endpoint) }
+
+// Rule is one rule of a policy.
+type Rule struct {
+	Policy    *Policy
+	Direction Direction
+	Index     int // from 0, in its list
+	Action    Action
+	Name      string
+	Value     fact.Value // where it is written
+
+	anyPeer bool // no peers given: all pods and addresses
+	peers   []peer
+	anyPort bool
+	ports   []portRule
+
+	pods   set
+	ranges []Range
 }
 
-// intern returns the one term that says what t says.
-func (n *Net) intern(t term) *term {
-	t.everywhere = t.namespace == "" && len(t.ns.reqs) == 0 && len(t.pods.reqs) == 0
-	k := t.key()
-	if known, ok := n.terms[k]; ok {
-		return known
+// peer is one thing that a rule or a subject names.
+type peer struct {
+	value     fact.Value
+	pods      bool // it selects pods; else only ranges
+	namespace string
+	anyNS     bool // not only its own namespace
+	ns, pod   selector
+	ranges    []Range
+}
+
+// portRule is one entry of a rule's ports.
+type portRule struct {
+	value    fact.Value
+	ports    Ports
+	name     string // a named port
+	anyProto bool   // the name counts for every protocol
+	proto    Protocol
+}
+
+// readPolicies reads all policies, in the order in which they decide.
+func readPolicies(objects []*fact.Object, nodes []*fact.Object) (out []*Policy, gaps []fact.Gap) {
+	last := map[fact.Ref]int{}
+	for _, o := range objects {
+		if !isPolicy(o) {
+			continue
+		}
+		p := readPolicy(o, nodes)
+		if i, ok := last[o.Ref()]; ok {
+			other := out[i].Object
+			gaps = append(gaps, gapAt(other, other.Root.At("metadata", "name"), "duplicate-object", "there is another "+o.Kind+" of this name at "+place(o)+", which takes its place; this one is left out"))
+			out[i] = p
+			continue
+		}
+		last[o.Ref()] = len(out)
+		out = append(out, p)
 	}
-	t.id = len(n.ordered)
-	n.terms[k] = &t
-	n.ordered = append(n.ordered, &t)
-	return &t
+	for i, p := range out {
+		p.id = i
+	}
+	order(out)
+	return out, gaps
 }
 
-// networkPolicy reads a NetworkPolicy (networking.k8s.io/v1).
-func (n *Net) networkPolicy(o *fact.Object) {
-	spec := o.Root.Get(keySpec)
-	p := &Policy{Object: o, tier: developer}
-	p.subject = n.intern(term{namespace: o.InNamespace(), pods: readSelector(spec.Get(keyPodSelector)), place: spec.Get(keyPodSelector)})
+// order sorts policies by when they decide.
+func order(list []*Policy) { slices.SortStableFunc(list, comparePolicies) }
+
+func comparePolicies(a, b *Policy) int {
+	return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Priority, b.Priority),
+		strings.Compare(a.Object.InNamespace(), b.Object.InNamespace()), strings.Compare(a.Object.Name, b.Object.Name),
+		strings.Compare(a.Object.Kind, b.Object.Kind), strings.Compare(a.Object.Origin.File, b.Object.Origin.File), cmp.Compare(a.Object.Origin.Doc, b.Object.Origin.Doc))
+}
+
+const adminGroup = "policy.networking.k8s.io"
+
+func isPolicy(o *fact.Object) bool {
+	switch o.Group {
+	case "networking.k8s.io":
+		return o.Kind == "NetworkPolicy"
+	case adminGroup:
+		return o.Kind == "AdminNetworkPolicy" || o.Kind == "BaselineAdminNetworkPolicy" || o.Kind == "ClusterNetworkPolicy"
+	}
+	return false
+}
+
+// IsPolicy reports whether this package evaluates an object as a policy.
+func IsPolicy(o *fact.Object) bool { return isPolicy(o) }
+
+func readPolicy(o *fact.Object, nodes []*fact.Object) *Policy {
+	r := &policyReader{p: &Policy{Object: o}, nodes: nodes}
+	if o.Kind == "NetworkPolicy" {
+		r.networkPolicy()
+	} else {
+		r.adminPolicy()
+	}
+	return r.p
+}
+
+// policyReader reads one policy. What is wrong is a gap at its place; the part
+// concerned matches nothing, and the policy is tainted.
+type policyReader struct {
+	p     *Policy
+	nodes []*fact.Object
+}
+
+func (r *policyReader) gap(v fact.Value, kind, message string) {
+	r.p.tainted = true
+	r.p.gaps = append(r.p.gaps, gapAt(r.p.Object, v, kind, message))
+}
+
+func (r *policyReader) selector(v fact.Value) selector {
+	s, problem := readSelector(v)
+	if problem != "" {
+		r.gap(v, "invalid-selector", problem+"; it selects nothing")
+	}
+	return s
+}
+
+// networkPolicy reads networking.k8s.io/v1. Without policyTypes, a policy is
+// about ingress, and about egress if it has egress rules.
+func (r *policyReader) networkPolicy() {
+	p, spec := r.p, r.p.Object.Root.Get(keySpec)
+	p.Tier = Namespace
+	ns := p.Object.InNamespace()
+	p.subject = peer{value: spec.Get(keyPodSelector), pods: true, namespace: ns, pod: r.selector(spec.Get(keyPodSelector))}
 	types := spec.Get(fact.K("policyTypes"))
-	if types.Len() == 0 { // as the API server defaults them
-		p.isolates = [2]bool{Ingress: true, Egress: spec.Get(keyEgress).Len() > 0}
+	if types.Len() == 0 {
+		p.Isolates = [directions]bool{true, spec.Get(fact.K("egress")).Len() > 0}
 	}
 	for t := range types.Children() {
 		switch t.Str() {
 		case "Ingress":
-			p.isolates[Ingress] = true
+			p.Isolates[Ingress] = true
 		case "Egress":
-			p.isolates[Egress] = true
+			p.Isolates[Egress] = true
 		default:
-			n.gapf("invalid-policy", o, t, "policyTypes: %q is neither Ingress nor Egress", t.Text())
+			r.gap(t, "invalid-policy", "a policy type is Ingress or Egress")
 		}
 	}
-	for dir, key := range [...]fact.Key{keyIngress, keyEgress} {
-		peers := [...]fact.Key{keyFrom, keyTo}[dir]
-		i := 0
-		for r := range spec.Get(key).Children() {
-			p.rules[dir] = append(p.rules[dir], n.networkRule(p, r, peers, i))
-			i++
+	for d, field := range [...][2]string{{"ingress", "from"}, {"egress", "to"}} {
+		if !p.Isolates[d] {
+			continue // rules of a type that is not listed have no effect
 		}
-	}
-	n.policies = append(n.policies, p)
-}
-
-func (n *Net) networkRule(p *Policy, v fact.Value, peers fact.Key, index int) rule {
-	out := rule{policy: p, index: index, action: Allow, place: v, any: v.Get(peers).Len() == 0, every: v.Get(keyPorts).Len() == 0}
-	for x := range v.Get(peers).Children() {
-		if b := x.Get(fact.K("ipBlock")); b.Kind() == fact.Map {
-			if blk, ok := n.ipBlock(p.Object, b); ok {
-				out.peers = append(out.peers, peer{block: blk})
+		for v := range spec.Get(fact.K(field[0])).Children() {
+			rule := &Rule{Policy: p, Direction: Direction(d), Index: len(p.Rules[d]), Value: v}
+			peers := v.Get(fact.K(field[1]))
+			rule.anyPeer = peers.Len() == 0
+			for e := range peers.Children() {
+				rule.peers = append(rule.peers, r.networkPeer(e, ns))
 			}
-			continue
-		}
-		ns, pods := x.Get(keyNamespaceSelector), x.Get(keyPodSelector)
-		if ns.Kind() != fact.Map && pods.Kind() != fact.Map {
-			n.gapf("invalid-policy", p.Object, x, "a peer needs podSelector, namespaceSelector or ipBlock")
-			continue
-		}
-		t := term{pods: readSelector(pods), place: x}
-		if ns.Kind() == fact.Map {
-			t.ns = readSelector(ns)
-		} else {
-			t.namespace = p.Object.InNamespace()
-		}
-		out.peers = append(out.peers, peer{term: n.intern(t)})
-	}
-	for x := range v.Get(keyPorts).Children() {
-		if s, ok := n.networkPort(p.Object, x); ok {
-			out.ports = append(out.ports, s)
+			rule.anyPort = v.Get(keyPorts).Len() == 0
+			for e := range v.Get(keyPorts).Children() {
+				rule.ports = append(rule.ports, r.networkPort(e))
+			}
+			p.Rules[d] = append(p.Rules[d], rule)
 		}
 	}
-	return out
 }
 
-func (n *Net) ipBlock(o *fact.Object, v fact.Value) (block, bool) {
-	var except []string
-	for e := range v.Get(fact.K("except")).Children() {
-		except = append(except, e.Text())
+func (r *policyReader) networkPeer(v fact.Value, namespace string) peer {
+	x := peer{value: v, namespace: namespace}
+	pods, ns, block := v.Get(keyPodSelector), v.Get(keyNamespaceSel), v.Get(keyIPBlock)
+	switch {
+	case !block.IsNull() && (!pods.IsNull() || !ns.IsNull()):
+		r.gap(v, "invalid-policy", "a peer with ipBlock has no selectors beside it; it matches nothing")
+	case !block.IsNull():
+		x.ranges = r.block(block)
+	case pods.IsNull() && ns.IsNull():
+		r.gap(v, "invalid-policy", "a peer needs a selector or an ipBlock; it matches nothing")
+	default:
+		x.pods, x.pod = true, r.selector(pods)
+		if !ns.IsNull() {
+			x.anyNS, x.ns = true, r.selector(ns)
+		}
 	}
-	b, err := newBlock(v.Get(fact.K("cidr")).Text(), except)
+	return x
+}
+
+func (r *policyReader) block(v fact.Value) []Range {
+	all, err := parseCIDR(v.Get(fact.K("cidr")).Text())
 	if err != nil {
-		n.gapf("invalid-policy", o, v, "ipBlock: %v", err)
-		return block{}, false
+		r.gap(v.Get(fact.K("cidr")), "invalid-cidr", err.Error()+"; the block matches nothing")
+		return nil
 	}
-	n.blocks = append(n.blocks, b)
-	return b, true
-}
-
-// networkPort reads an entry of a NetworkPolicy's ports.
-func (n *Net) networkPort(o *fact.Object, v fact.Value) (portSpec, bool) {
-	proto, ok := protocolOf(v.Get(keyProtocol).Text())
-	if !ok {
-		n.gapf("invalid-policy", o, v, "ports: protocol %q is none of TCP, UDP, SCTP", v.Get(keyProtocol).Text())
-		return portSpec{}, false
-	}
-	port := v.Get(keyPort)
-	switch port.Kind() {
-	case fact.String:
-		return portSpec{proto: proto, name: port.Str()}, true
-	case fact.Absent, fact.Null:
-		return portSpec{proto: proto, from: 1, to: 65535}, true
-	}
-	from, to := port.Int(), port.Int()
-	if end := v.Get(fact.K("endPort")); !end.IsNull() {
-		to = end.Int()
-	}
-	return n.span(o, v, proto, from, to)
-}
-
-func (n *Net) span(o *fact.Object, v fact.Value, proto Protocol, from, to int64) (portSpec, bool) {
-	if from < 1 || to > math.MaxUint16 || from > to {
-		n.gapf("invalid-policy", o, v, "ports: %d to %d are no ports", from, to)
-		return portSpec{}, false
-	}
-	return portSpec{proto: proto, from: uint16(from), to: uint16(to)}, true
-}
-
-// resolve returns the ports of a rule at a destination; named ones mean what
-// the destination's containers call so. Outside the cluster nothing has names.
-func (r *rule) resolve(dst *Class) Ports {
-	if r.every {
-		return AllPorts()
-	}
-	var out Ports
-	for _, s := range r.ports {
-		if s.name == "" {
-			out = out.Union(PortsOf(s.proto, s.from, s.to))
-			continue
-		}
-		if dst == nil {
-			continue
-		}
-		for _, c := range dst.named {
-			if c.name == s.name && (s.anyProto || c.proto == s.proto) {
-				out = out.Union(PortsOf(c.proto, c.port, c.port))
-			}
+	out := []Range{all}
+	for e := range v.Get(fact.K("except")).Children() {
+		hole, err := parseCIDR(e.Text())
+		switch {
+		case err != nil:
+			r.gap(e, "invalid-cidr", err.Error()+"; the exception is left out")
+		case !all.Has(hole.First) || !all.Has(hole.Last) || hole == all:
+			r.gap(e, "invalid-cidr", "an exception must lie within the block and be smaller")
+			out = without(out, hole)
+		default:
+			out = without(out, hole)
 		}
 	}
 	return out
+}
+
+func (r *policyReader) networkPort(v fact.Value) portRule {
+	x := portRule{value: v}
+	proto, ok := ParseProtocol(v.Get(keyProtocol).Str())
+	if !ok {
+		r.gap(v.Get(keyProtocol), "invalid-port", "a protocol is TCP, UDP or SCTP; the entry matches nothing")
+		return x
+	}
+	x.proto = proto
+	port, end := v.Get(keyPort), v.Get(keyEndPort)
+	switch {
+	case port.IsNull() && end.IsNull():
+		x.ports = PortsOf(proto, 1, lastPort)
+	case port.Kind() == fact.String && end.IsNull():
+		x.name = port.Str()
+	case port.Kind() == fact.Int && end.IsNull():
+		x.ports = r.span(port, port, proto)
+	case port.Kind() == fact.Int && end.Kind() == fact.Int:
+		x.ports = r.span(port, end, proto)
+	default:
+		r.gap(v, "invalid-port", "this is no port, name or range; the entry matches nothing")
+	}
+	return x
+}
+
+func (r *policyReader) span(first, last fact.Value, proto Protocol) Ports {
+	a, b := first.Int(), last.Int()
+	if first.Kind() != fact.Int || last.Kind() != fact.Int || a < 1 || b > lastPort || a > b {
+		r.gap(first, "invalid-port", "ports go from 1 to 65535; the entry matches nothing")
+		return Ports{}
+	}
+	return PortsOf(proto, uint16(a), uint16(b))
 }

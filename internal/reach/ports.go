@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,118 +10,113 @@ import (
 // Protocol is a transport protocol that policies tell apart.
 type Protocol uint8
 
-// The protocols of a Service and of a NetworkPolicy. Others, ICMP for one, are
-// not part of the API.
+// The protocols of NetworkPolicy, in the order in which they are written.
 const (
-	TCP Protocol = iota
+	SCTP Protocol = iota
+	TCP
 	UDP
-	SCTP
 	protocols
 )
 
-var protocolNames = [protocols]string{"TCP", "UDP", "SCTP"}
+var protocolNames = [protocols]string{"SCTP", "TCP", "UDP"}
 
-// String returns the protocol's name as manifests write it.
 func (p Protocol) String() string { return protocolNames[p] }
 
-// protocolOf reads a protocol's name; "" is TCP, as the API defaults it.
-func protocolOf(name string) (Protocol, bool) {
-	if name == "" {
+// ParseProtocol reads a protocol's name; "" is TCP, the API's default.
+func ParseProtocol(s string) (Protocol, bool) {
+	if s == "" {
 		return TCP, true
 	}
-	for i, n := range protocolNames {
-		if strings.EqualFold(n, name) {
-			return Protocol(i), true
-		}
-	}
-	return 0, false
+	i := slices.Index(protocolNames[:], s)
+	return Protocol(max(i, 0)), i >= 0
 }
 
-// Span is a run of ports, both ends included.
-type Span struct{ From, To uint16 }
+// Span is the ports from First to Last.
+type Span struct{ First, Last uint16 }
 
-// Ports is a set of protocol and port, exact. The zero Ports is empty. It is
-// immutable.
-type Ports struct{ spans [protocols][]Span }
+// Ports is a set of ports per protocol. It is comparable: equal sets are equal
+// values. The zero Ports is empty.
+type Ports struct{ p [protocols]string } // packed spans, four bytes each, sorted, not touching
 
-// AllPorts is every port of every protocol.
-func AllPorts() Ports {
+const (
+	allOfOne = "\x00\x01\xff\xff"
+	lastPort = 65535
+)
+
+// AllPorts holds every port of every protocol.
+func AllPorts() Ports { return Ports{[protocols]string{allOfOne, allOfOne, allOfOne}} }
+
+// PortsOf returns the ports from first to last of one protocol.
+func PortsOf(proto Protocol, first, last uint16) Ports {
 	var p Ports
-	for i := range p.spans {
-		p.spans[i] = []Span{{1, 65535}}
+	if first == 0 {
+		first = 1
+	}
+	if first <= last {
+		p.p[proto] = pack([]Span{{first, last}})
 	}
 	return p
 }
 
-// PortsOf is one run of ports.
-func PortsOf(proto Protocol, from, to uint16) Ports {
-	var p Ports
-	if from <= to {
-		p.spans[proto] = []Span{{from, to}}
+func pack(spans []Span) string {
+	b := make([]byte, 0, 4*len(spans))
+	for _, s := range spans {
+		b = append(b, byte(s.First>>8), byte(s.First), byte(s.Last>>8), byte(s.Last))
 	}
-	return p
+	return string(b)
 }
 
-// Empty reports whether no port is in the set.
-func (p Ports) Empty() bool {
-	for _, s := range p.spans {
-		if len(s) > 0 {
-			return false
-		}
+func unpack(s string) []Span {
+	out := make([]Span, 0, len(s)/4)
+	for i := 0; i+3 < len(s); i += 4 {
+		out = append(out, Span{uint16(s[i])<<8 | uint16(s[i+1]), uint16(s[i+2])<<8 | uint16(s[i+3])})
 	}
-	return true
+	return out
 }
+
+// Spans returns the ports of one protocol as disjoint spans in order.
+func (p Ports) Spans(proto Protocol) []Span { return unpack(p.p[proto]) }
+
+// Empty reports whether there is no port in the set.
+func (p Ports) Empty() bool { return len(p.p[0])|len(p.p[1])|len(p.p[2]) == 0 }
 
 // All reports whether every port is in the set.
-func (p Ports) All() bool { return p.Equal(AllPorts()) }
-
-// Equal reports whether two sets are the same.
-func (p Ports) Equal(q Ports) bool {
-	for i := range p.spans {
-		if !slices.Equal(p.spans[i], q.spans[i]) {
-			return false
-		}
-	}
-	return true
-}
+func (p Ports) All() bool { return p == AllPorts() }
 
 // Has reports whether a port is in the set.
 func (p Ports) Has(proto Protocol, port uint16) bool {
-	for _, s := range p.spans[proto] {
-		if s.From <= port && port <= s.To {
-			return true
+	s := p.p[proto]
+	for i := 0; i+3 < len(s); i += 4 {
+		if first := uint16(s[i])<<8 | uint16(s[i+1]); port >= first {
+			if last := uint16(s[i+2])<<8 | uint16(s[i+3]); port <= last {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// Spans returns the runs of a protocol, in order.
-func (p Ports) Spans(proto Protocol) []Span { return p.spans[proto] }
-
-// Union returns what is in either set.
-func (p Ports) Union(q Ports) Ports {
-	var out Ports
-	for i := range p.spans {
+// Or returns the ports in either set.
+func (p Ports) Or(q Ports) Ports {
+	for i := range p.p {
 		switch {
-		case len(p.spans[i]) == 0:
-			out.spans[i] = q.spans[i]
-		case len(q.spans[i]) == 0:
-			out.spans[i] = p.spans[i]
+		case p.p[i] == q.p[i] || q.p[i] == "" || p.p[i] == allOfOne:
+		case p.p[i] == "" || q.p[i] == allOfOne:
+			p.p[i] = q.p[i]
 		default:
-			out.spans[i] = joined(append(slices.Clone(p.spans[i]), q.spans[i]...))
+			p.p[i] = pack(join(append(unpack(p.p[i]), unpack(q.p[i])...)))
 		}
 	}
-	return out
+	return p
 }
 
-// joined sorts runs and joins those that touch.
-func joined(all []Span) []Span {
-	slices.SortFunc(all, func(a, b Span) int { return int(a.From) - int(b.From) })
-	out := all[:1]
-	for _, s := range all[1:] {
-		last := &out[len(out)-1]
-		if int(s.From) <= int(last.To)+1 {
-			last.To = max(last.To, s.To)
+// join sorts spans and merges those that touch.
+func join(spans []Span) []Span {
+	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.First, b.First) })
+	out := spans[:0]
+	for _, s := range spans {
+		if n := len(out); n > 0 && int(s.First) <= int(out[n-1].Last)+1 {
+			out[n-1].Last = max(out[n-1].Last, s.Last)
 			continue
 		}
 		out = append(out, s)
@@ -128,79 +124,97 @@ func joined(all []Span) []Span {
 	return out
 }
 
-// Intersect returns what is in both sets.
-func (p Ports) Intersect(q Ports) Ports {
-	var out Ports
-	for i := range p.spans {
-		a, b := p.spans[i], q.spans[i]
-		for len(a) > 0 && len(b) > 0 {
-			from, to := max(a[0].From, b[0].From), min(a[0].To, b[0].To)
-			if from <= to {
-				out.spans[i] = append(out.spans[i], Span{from, to})
-			}
-			if a[0].To < b[0].To {
-				a = a[1:]
-			} else {
-				b = b[1:]
-			}
+// And returns the ports in both sets.
+func (p Ports) And(q Ports) Ports {
+	for i := range p.p {
+		switch {
+		case p.p[i] == q.p[i] || q.p[i] == allOfOne || p.p[i] == "":
+		case q.p[i] == "" || p.p[i] == allOfOne:
+			p.p[i] = q.p[i]
+		default:
+			p.p[i] = pack(cross(unpack(p.p[i]), unpack(q.p[i])))
+		}
+	}
+	return p
+}
+
+func cross(a, b []Span) []Span {
+	var out []Span
+	for len(a) > 0 && len(b) > 0 {
+		if first, last := max(a[0].First, b[0].First), min(a[0].Last, b[0].Last); first <= last {
+			out = append(out, Span{first, last})
+		}
+		if a[0].Last < b[0].Last {
+			a = a[1:]
+		} else {
+			b = b[1:]
 		}
 	}
 	return out
 }
 
-// Minus returns what is in p and not in q.
-func (p Ports) Minus(q Ports) Ports { return p.Intersect(q.inverse()) }
+// Minus returns the ports of p that are not in q.
+func (p Ports) Minus(q Ports) Ports {
+	for i := range q.p {
+		switch {
+		case q.p[i] == "" || p.p[i] == "":
+		case q.p[i] == allOfOne || p.p[i] == q.p[i]:
+			p.p[i] = ""
+		default:
+			p.p[i] = pack(cross(unpack(p.p[i]), outside(unpack(q.p[i]))))
+		}
+	}
+	return p
+}
 
-func (p Ports) inverse() Ports {
-	var out Ports
-	for i := range p.spans {
-		next := 1
-		for _, s := range p.spans[i] {
-			if int(s.From) > next {
-				out.spans[i] = append(out.spans[i], Span{uint16(next), s.From - 1})
-			}
-			next = int(s.To) + 1
+// outside returns the ports of one protocol that are in none of the spans.
+func outside(spans []Span) []Span {
+	var out []Span
+	next := 1
+	for _, s := range spans {
+		if int(s.First) > next {
+			out = append(out, Span{uint16(next), s.First - 1})
 		}
-		if next <= 65535 {
-			out.spans[i] = append(out.spans[i], Span{uint16(next), 65535})
-		}
+		next = int(s.Last) + 1
+	}
+	if next <= lastPort {
+		out = append(out, Span{uint16(next), lastPort})
 	}
 	return out
 }
 
-// Contains reports whether all of q is in p.
-func (p Ports) Contains(q Ports) bool { return q.Minus(p).Empty() }
+// Within reports whether every port of p is in q.
+func (p Ports) Within(q Ports) bool { return p.Minus(q).Empty() }
 
-// String writes the set for people: "All Connections", "No Connections", or by
-// protocol in the order of their names, "TCP 80,8080-8090,UDP 53".
-func (p Ports) String() string { return p.text(nil) }
+// String writes the set as "all", "none" or "TCP 80,8000-8080 UDP 53".
+func (p Ports) String() string {
+	switch {
+	case p.All():
+		return "all"
+	case p.Empty():
+		return "none"
+	}
+	var out []string
+	for _, proto := range [...]Protocol{TCP, UDP, SCTP} {
+		if list := p.List(proto); list != "" {
+			out = append(out, proto.String()+" "+list)
+		}
+	}
+	return strings.Join(out, " ")
+}
 
-// text writes the set together with ports that are known by name only.
-func (p Ports) text(named [][2]string) string {
-	if p.All() {
-		return "All Connections"
-	}
-	var parts []string
-	for _, proto := range [...]Protocol{SCTP, TCP, UDP} {
-		var list []string
-		for _, s := range p.spans[proto] {
-			text := strconv.Itoa(int(s.From))
-			if s.To > s.From {
-				text += "-" + strconv.Itoa(int(s.To))
-			}
-			list = append(list, text)
+// List writes the ports of one protocol as "80,8000-8080"; "" for none.
+func (p Ports) List(proto Protocol) string {
+	var b strings.Builder
+	for i, s := range p.Spans(proto) {
+		if i > 0 {
+			b.WriteByte(',')
 		}
-		for _, n := range named {
-			if n[0] == proto.String() {
-				list = append(list, n[1])
-			}
-		}
-		if len(list) > 0 {
-			parts = append(parts, proto.String()+" "+strings.Join(list, ","))
+		b.WriteString(strconv.Itoa(int(s.First)))
+		if s.Last != s.First {
+			b.WriteByte('-')
+			b.WriteString(strconv.Itoa(int(s.Last)))
 		}
 	}
-	if len(parts) == 0 {
-		return "No Connections"
-	}
-	return strings.Join(parts, ",")
+	return b.String()
 }

@@ -46,9 +46,9 @@ func oracles() []oracle {
 		{name: "kubesec-assets", family: "kubesec", read: kubesecFile, run: runKubesec},
 		{name: "kubernetes-goat", family: "kubernetes-goat", read: manyFiles, run: runGoat},
 		{name: "osv-go-cloudnative", run: runOSV, apart: true},
-		{name: "netpol-analyzer-connlist", read: manyFiles, run: runConnlist, apart: true, groups: []string{"core"}, group: connlistGroup},
-		{name: "netpol-analyzer-diff", run: runDiff, apart: true},
-		{name: "ibm-nca-k8s", later: "issue 7"},
+		{name: "netpol-analyzer-connlist", read: manyFiles, run: runConnlist, apart: true, groups: []string{"core", "core-connlist", "core-exposure"}, group: connlistGroup},
+		{name: "netpol-analyzer-diff", run: runNetpolDiff, apart: true},
+		{name: "ibm-nca-k8s", run: runNCA, apart: true},
 		{name: "gatekeeper-suites", later: "a later issue (foreign policies)"},
 		{name: "kyverno-policy-tests", later: "a later issue (foreign policies)", groups: []string{"cel"}, group: kyvernoGroup},
 		{name: "kubehound-edges", later: "a later issue (attack graph)"},
@@ -106,7 +106,15 @@ func connlistGroup(c *testCase, _ *input) []string {
 			return nil
 		}
 	}
-	return []string{"core"}
+	groups := []string{"core"}
+	var expect struct{ Connlist, Exposure []string }
+	if c.decode("expect", &expect) == nil && expect.Connlist != nil {
+		groups = append(groups, "core-connlist")
+	}
+	if expect.Exposure != nil {
+		groups = append(groups, "core-exposure")
+	}
+	return groups
 }
 
 // verdictOutcome compares pass and fail.

@@ -180,7 +180,7 @@ func (s *Source) document(file string, doc yamldoc.Document) (int, error) {
 		b := &fact.Builder{Positions: true}
 		n := 0
 		for item := range items.Children() {
-			copyItem(b, item, doc.Root)
+			copyItem(b, doc.Root, item)
 			k, err := s.object(b.Tree().Root(), origin, notesOf(doc.Notes, item))
 			if err != nil {
 				return n, err
@@ -196,17 +196,19 @@ func (s *Source) document(file string, doc yamldoc.Document) (int, error) {
 	return n, err
 }
 
-// copyItem copies an item of a list. In a list of one kind, as the API server
-// answers with, an item may leave out what the list says: PodList, v1.
-func copyItem(b *fact.Builder, item, list fact.Value) {
-	kind := strings.TrimSuffix(list.Get(fact.K("kind")).Str(), "List")
-	if kind == "" || item.Kind() != fact.Map || item.Get(fact.K("kind")).Present() || item.Get(fact.K("apiVersion")).Present() {
+// copyItem copies an item of a list. Those of a list of one kind, as an API
+// server sends it, do not repeat their kind.
+func copyItem(b *fact.Builder, list, item fact.Value) {
+	kind, ofOne := strings.CutSuffix(list.Get(fact.K("kind")).Str(), "List")
+	if !ofOne || kind == "" || item.Kind() != fact.Map || item.Get(fact.K("kind")).Present() {
 		b.Copy(fact.Key{}, item)
 		return
 	}
 	b.Begin(fact.Key{}, item.Pos(), fact.Map)
-	b.String(b.Key("apiVersion"), item.Pos(), list.Get(fact.K("apiVersion")).Str())
-	b.String(b.Key("kind"), item.Pos(), kind)
+	if !item.Get(fact.K("apiVersion")).Present() {
+		b.Copy(fact.K("apiVersion"), list.Get(fact.K("apiVersion")))
+	}
+	b.String(fact.K("kind"), list.Get(fact.K("kind")).Pos(), kind)
 	for c := range item.Children() {
 		b.Copy(c.Key(), c)
 	}
