@@ -18,13 +18,13 @@ import (
 )
 
 type framework struct {
-	Name, Title, Version, Source, License string
-	Items                                 []item
+	Name, Title, Version, Source, License, View string
+	Items                                       []item
 }
 
 type item struct {
-	ID, Section, Title, Level, Since, Until, Mode, Look string
-	Controls                                            []string
+	ID, Section, Title, Level, Since, Until, Mode, Look, Support string
+	Controls                                                     []string
 }
 
 // standards says how many items each standard has, and in which reference
@@ -36,6 +36,8 @@ var standards = map[string]struct {
 	levels   []string // only rows whose column "level" is one of these; all if empty
 }{
 	"cis-1.12":       {131, "cis/cis-1.12.tsv", "id", nil},
+	"nist-800-190":   {23, "nist/800-190-risks-countermeasures.tsv", "countermeasure_section", nil},
+	"stig":           {94, "stig/kubernetes-stig-v2r6.tsv", "vuln_id", nil},
 	"nsa":            {49, "nsa/nsa-cisa-hardening-guide-v1.2.tsv", "id", nil},
 	"pss-baseline":   {12, "pss/pod-security-standards.tsv", "check", []string{"baseline"}},
 	"pss-restricted": {18, "pss/pod-security-standards.tsv", "check", []string{"baseline", "restricted"}},
@@ -231,8 +233,11 @@ func problems(it item) []string {
 	if n := len([]rune(it.Title)); n > 110 || strings.HasSuffix(it.Title, ".") {
 		p = append(p, "a title is one statement of at most 110 characters, without a full stop")
 	}
-	if it.Mode != "automated" && it.Mode != "manual" {
-		p = append(p, "mode is neither automated nor manual")
+	if it.Mode != "automated" && it.Mode != "manual" && it.Mode != "none" {
+		p = append(p, "mode is neither automated, manual nor none")
+	}
+	if (it.Support == "") != (len(it.Controls) == 0) {
+		p = append(p, "controls need a source that says they answer the item: support")
 	}
 	if it.Mode == "manual" && it.Look == "" {
 		p = append(p, "a manual item tells where to look")
@@ -240,8 +245,8 @@ func problems(it item) []string {
 	if it.Look != "" && !strings.ContainsAny(it.Look[len(it.Look)-1:], ".?") {
 		p = append(p, "look is made of sentences")
 	}
-	if it.Level != "" && it.Level != "L1" && it.Level != "L2" {
-		p = append(p, "level is neither L1 nor L2")
+	if !slices.Contains([]string{"", "L1", "L2", "CAT I", "CAT II", "CAT III"}, it.Level) {
+		p = append(p, "level is none of the standards'")
 	}
 	if it.Since != "" && !sincePattern.MatchString(it.Since) {
 		p = append(p, "since is no Kubernetes minor version")

@@ -250,7 +250,7 @@ func (w *writer) summary(r *finding.Report) {
 
 func totals(t map[string]int) string {
 	var parts []string
-	for _, v := range []finding.Verdict{finding.Pass, finding.Fail, finding.Unknown, finding.Manual, finding.NotApplicable} {
+	for _, v := range []finding.Verdict{finding.Pass, finding.Guarded, finding.Fail, finding.Unknown, finding.Manual, finding.NotApplicable, finding.NotAssessed} {
 		if n := t[string(v)]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, v))
 		}
