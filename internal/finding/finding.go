@@ -162,7 +162,7 @@ type Framework struct {
 	Title   string         `json:"title"`
 	Version string         `json:"version,omitempty"`
 	View    string         `json:"view,omitempty"` // "coverage": attacks that controls look at, never passed
-	Verdict Verdict        `json:"verdict"` // pass only if every item passed and there is no gap
+	Verdict Verdict        `json:"verdict"`        // pass only if every item passed and there is no gap
 	Totals  map[string]int `json:"totals"`
 	Items   []Item         `json:"items"`
 }
