@@ -120,12 +120,20 @@ func obeyed(t *testing.T, sink string, out []byte, s string) {
 			break
 		}
 	}
+	if sink == "github" {
+		out = uncommanded(t, out)
+	}
 	if m := commands.FindIndex(out); m != nil {
 		t.Errorf("a CI system would obey %q", out[max(0, m[0]-40):min(len(out), m[1]+20)])
 	}
 	if bytes.Contains(out, []byte("<script")) || bytes.Contains(out, []byte("<img")) {
 		if isJSON || strings.Contains(sink, "html") || strings.Contains(sink, "xml") || strings.Contains(sink, "junit") {
 			t.Error("a browser would run what is in it")
+		}
+	}
+	if sink == "markdown" {
+		if m := markup.Find(spans.ReplaceAll(out, nil)); m != nil {
+			t.Errorf("a page would render %q", m)
 		}
 	}
 	if !isJSON && len(s) < 1000 && strings.ContainsAny(s, "\n\r") {
@@ -138,6 +146,37 @@ func obeyed(t *testing.T, sink string, out []byte, s string) {
 			}
 		}
 	}
+}
+
+// spans are what Markdown shows as it stands; markup is what a foreign text
+// would have to get out of them to become a link, an image, an element, a
+// mention of a person or an issue.
+var (
+	spans  = regexp.MustCompile("(?s)```+text\n.*?\n```+\n|`[^`\n]+`|</?(details|summary|b)>")
+	markup = regexp.MustCompile(`<[a-zA-Z/!]|\w\]\(|[^\\]!\[|@[A-Za-z]|(^|[^\\&])#[0-9]|(https?|javascript)://|[^\\]\*\*b`)
+)
+
+// ours is a workflow command that Merlon gives itself.
+var ours = regexp.MustCompile(`^::(error|warning|notice) ((file|line|col|title)=[^:,]*,?)+::`)
+
+// uncommanded holds that each line is one command of Merlon's own, with names
+// only in its values, and returns what the runner shows.
+func uncommanded(t *testing.T, out []byte) []byte {
+	t.Helper()
+	var rest strings.Builder
+	n := 0
+	for line := range strings.Lines(string(out)) {
+		m := ours.FindString(line)
+		if m == "" {
+			t.Errorf("a line is no annotation: %q", line)
+		}
+		n++
+		rest.WriteString("  " + line[len(m):])
+	}
+	if n > 30 {
+		t.Errorf("%d annotations, a step has room for 30", n)
+	}
+	return []byte(rest.String())
 }
 
 // TestHostileManifests runs the same texts through the whole of a scan, as

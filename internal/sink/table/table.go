@@ -135,7 +135,7 @@ func (w *writer) mistake(m *mistake) {
 }
 
 func (w *writer) finding(f *finding.Finding) {
-	fmt.Fprintf(w, "          %s  %s\n", Place(f.Location), sink.Text(Subject(f.Subject)))
+	fmt.Fprintf(w, "          %s  %s\n", sink.Place(f.Location), sink.Subject(f.Subject))
 	detail := sink.Text(f.Message)
 	if f.Count > 1 {
 		detail += fmt.Sprintf(" (%d times)", f.Count)
@@ -144,31 +144,6 @@ func (w *writer) finding(f *finding.Finding) {
 		detail += w.paint(dim, "  ["+sink.Text(f.Evidence[0].Path)+" = "+sink.Text(f.Evidence[0].Value)+"]")
 	}
 	fmt.Fprintf(w, "            %s\n", detail)
-}
-
-// Place writes file, line and column as editors and terminals link them.
-func Place(l finding.Location) string {
-	switch {
-	case l.File == "":
-		return "(no file)"
-	case l.Line == 0:
-		return sink.Text(l.File)
-	case l.Column == 0:
-		return fmt.Sprintf("%s:%d", sink.Text(l.File), l.Line)
-	}
-	return fmt.Sprintf("%s:%d:%d", sink.Text(l.File), l.Line, l.Column)
-}
-
-// Subject writes what a finding is about.
-func Subject(s finding.Subject) string {
-	name := s.Kind + " " + s.Name
-	if s.Namespace != "" {
-		name = s.Kind + " " + s.Namespace + "/" + s.Name
-	}
-	if s.Container != "" {
-		name += " container " + s.Container
-	}
-	return name
 }
 
 // maxFix is how many lines of a fix are shown; explain has all.
@@ -209,7 +184,7 @@ func (w *writer) gaps(gaps []finding.Gap) {
 		if g.Subject != "" {
 			subject = sink.Text(g.Subject) + ": "
 		}
-		fmt.Fprintf(w, "          %s  %s%s  %s\n", Place(g.Location), subject, sink.Text(g.Message), w.paint(dim, g.Kind))
+		fmt.Fprintf(w, "          %s  %s%s  %s\n", sink.Place(g.Location), subject, sink.Text(g.Message), w.paint(dim, g.Kind))
 	}
 	fmt.Fprintln(w)
 }
@@ -226,10 +201,10 @@ func (w *writer) summary(r *finding.Report) {
 	if counts == "" {
 		counts = w.paint(green, "no findings")
 	}
-	fmt.Fprintf(w, "%s in %s of %s, by %s for Kubernetes %s\n", counts, plural(s.Objects, "object"), plural(s.Files, "file"), plural(s.Controls, "control"), r.Kubernetes)
+	fmt.Fprintf(w, "%s in %s of %s, by %s for Kubernetes %s\n", counts, sink.Plural(s.Objects, "object"), sink.Plural(s.Files, "file"), sink.Plural(s.Controls, "control"), r.Kubernetes)
 	var aside []string
 	if s.Gaps > 0 {
-		aside = append(aside, plural(s.Gaps, "gap"))
+		aside = append(aside, sink.Plural(s.Gaps, "gap"))
 	}
 	if s.Waived > 0 {
 		aside = append(aside, fmt.Sprintf("%d waived", s.Waived))
@@ -256,11 +231,4 @@ func totals(t map[string]int) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
