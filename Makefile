@@ -4,7 +4,7 @@ BIN     := bin/merlon
 ORACLES ?= ../shared
 export CGO_ENABLED = 0
 
-.PHONY: run build deps test unit race lint conformance bench docs tools cluster cluster-down clean
+.PHONY: run build deps test unit race lint conformance bench browser docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none
@@ -22,6 +22,7 @@ test: build deps ## everything that CI holds
 	$(GO) -C test/cluster vet ./...
 	$(GO) -C test/cluster test ./...
 	$(BIN) controls test
+	$(MAKE) browser
 
 unit: ## the quick ones, without the race detector
 	$(GO) test ./...
@@ -35,6 +36,16 @@ conformance: ## holds Merlon against test cases of other projects, where ORACLES
 
 bench: build ## CPU and memory beside reading and decoding the same files
 	$(GO) run ./test/bench -merlon $(BIN)
+
+CHROMIUM ?= /usr/bin/chromium
+test/browser/node_modules/.package-lock.json: test/browser/package-lock.json
+	@command -v npm >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends nodejs npm; }
+	npm --prefix test/browser ci --no-audit --no-fund
+	@touch $@
+
+browser: build test/browser/node_modules/.package-lock.json ## opens the HTML report in a real headless browser
+	@test -x $(CHROMIUM) || { apt-get update -q && apt-get install -qy --no-install-recommends chromium fonts-dejavu-core; }
+	node test/browser/report.mjs --merlon $(BIN) --chromium $(CHROMIUM)
 
 docs: build ## renews what the binary prints into docs/reference
 	$(BIN) docs docs/reference

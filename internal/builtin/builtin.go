@@ -7,6 +7,7 @@ import (
 	"github.com/merlon-security/merlon/internal/sink/csv"
 	"github.com/merlon-security/merlon/internal/sink/github"
 	"github.com/merlon-security/merlon/internal/sink/gitlab"
+	"github.com/merlon-security/merlon/internal/sink/html"
 	"github.com/merlon-security/merlon/internal/sink/json"
 	"github.com/merlon-security/merlon/internal/sink/junit"
 	"github.com/merlon-security/merlon/internal/sink/markdown"
@@ -28,6 +29,7 @@ func Sinks() []config.Kind[sink.Sink] {
 	return []config.Kind[sink.Sink]{
 		table.Kind(),
 		json.Kind(),
+		html.Kind(),
 		sarif.Kind(),
 		junit.Kind(),
 		csv.Kind(),
