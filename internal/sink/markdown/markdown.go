@@ -21,7 +21,6 @@ import (
 const (
 	maxPage  = 65_536 // bytes, which are at least as many as characters
 	reserve  = 300    // room for the last line, which counts what is left out
-	maxText  = 500    // characters of a message or name
 	maxFix   = 4_000
 	maxLines = 20 // findings of one control, and gaps, that are listed
 )
@@ -97,7 +96,7 @@ func head(r *finding.Report) string {
 	if len(parts) == 0 {
 		parts = []string{"No open findings"}
 	}
-	fmt.Fprintf(&b, "%s in %s of %s, by %s for Kubernetes %s.", strings.Join(parts, ", "), sink.Plural(s.Objects, "object"), sink.Plural(s.Files, "file"), sink.Plural(s.Controls, "control"), escape(r.Kubernetes))
+	fmt.Fprintf(&b, "%s in %s of %s, by %s for Kubernetes %s.", strings.Join(parts, ", "), sink.Plural(s.Objects, "object"), sink.Plural(s.Files, "file"), sink.Plural(s.Controls, "control"), sink.Markdown(r.Kubernetes))
 	if s.Waived > 0 {
 		fmt.Fprintf(&b, " %d waived.", s.Waived)
 	}
@@ -110,7 +109,7 @@ func head(r *finding.Report) string {
 			fmt.Fprintf(&b, "\n> … and %d more notes\n", len(r.Notices)-i)
 			break
 		}
-		fmt.Fprintf(&b, "\n> %s\n", escape(n))
+		fmt.Fprintf(&b, "\n> %s\n", sink.Markdown(n))
 	}
 	return b.String()
 }
@@ -126,7 +125,7 @@ func gaps(list []finding.Gap) string {
 			fmt.Fprintf(&b, "- … and %d more\n", len(list)-i)
 			break
 		}
-		fmt.Fprintf(&b, "- %s %s\n", code(place(g.Location)), escape(g.Message))
+		fmt.Fprintf(&b, "- %s %s\n", sink.Code(place(g.Location)), sink.Markdown(g.Message))
 	}
 	return b.String()
 }
@@ -158,7 +157,7 @@ func mistakes(r *finding.Report) []*mistake {
 func (m *mistake) section() string {
 	var b strings.Builder
 	f := m.findings[0]
-	title := escape(f.Title)
+	title := sink.Markdown(f.Title)
 	if f.Verdict == finding.Unknown {
 		title += " (could not be judged)"
 	}
@@ -168,21 +167,21 @@ func (m *mistake) section() string {
 			fmt.Fprintf(&b, "- … and %d more\n", len(m.findings)-i)
 			break
 		}
-		fmt.Fprintf(&b, "- %s %s: %s", code(place(x.Location)), code(sink.Subject(x.Subject)), escape(x.Message))
+		fmt.Fprintf(&b, "- %s %s: %s", sink.Code(place(x.Location)), sink.Code(sink.Subject(x.Subject)), sink.Markdown(x.Message))
 		if len(x.Evidence) > 0 {
-			fmt.Fprintf(&b, " %s", code(x.Evidence[0].Path+" = "+x.Evidence[0].Value))
+			fmt.Fprintf(&b, " %s", sink.Code(x.Evidence[0].Path+" = "+x.Evidence[0].Value))
 		}
 		b.WriteString("\n")
 	}
 	if fix := sink.Clip(sink.Lines(f.Fix), maxFix); f.Fix != "" {
-		fence := ticks(fix, 3)
+		fence := sink.Fence(fix)
 		b.WriteString("\n**Fix**\n\n" + fence + "text\n")
 		for line := range strings.Lines(fix + "\n") {
 			b.WriteString(strings.TrimRight("  "+line, " \n") + "\n")
 		}
 		b.WriteString(fence + "\n")
 	}
-	fmt.Fprintf(&b, "\n%s\n\n</details>\n", code("merlon explain "+f.Control))
+	fmt.Fprintf(&b, "\n%s\n\n</details>\n", sink.Code("merlon explain "+f.Control))
 	return b.String()
 }
 
@@ -205,7 +204,7 @@ func standards(list []finding.Framework) string {
 	var b strings.Builder
 	b.WriteString("\n<details><summary>Frameworks</summary>\n\n| framework | pass | guarded | fail | unknown | manual | not applicable | not assessed |\n|---|---|---|---|---|---|---|---|\n")
 	for _, f := range list {
-		fmt.Fprintf(&b, "| %s |", escape(f.Name))
+		fmt.Fprintf(&b, "| %s |", sink.Markdown(f.Name))
 		for _, v := range []finding.Verdict{finding.Pass, finding.Guarded, finding.Fail, finding.Unknown, finding.Manual, finding.NotApplicable, finding.NotAssessed} {
 			fmt.Fprintf(&b, " %d |", f.Totals[string(v)])
 		}
@@ -217,38 +216,4 @@ func standards(list []finding.Framework) string {
 
 func place(l finding.Location) string {
 	return strings.ReplaceAll(sink.Place(l), "\u200b", "")
-}
-
-// code writes foreign text as a span of code, in which nothing is markup, no
-// person is notified and no issue linked.
-func code(s string) string {
-	s = sink.Clip(sink.Text(s), maxText)
-	fence := ticks(s, 1)
-	pad := ""
-	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") || strings.TrimSpace(s) == "" {
-		pad = " "
-	}
-	return fence + pad + strings.ReplaceAll(s, "|", "¦") + pad + fence
-}
-
-// ticks is a fence that a text cannot close: longer than any run of its own.
-func ticks(s string, least int) string {
-	longest, run := 0, 0
-	for _, r := range s {
-		if r == '`' {
-			run++
-			longest = max(longest, run)
-		} else {
-			run = 0
-		}
-	}
-	return strings.Repeat("`", max(least, longest+1))
-}
-
-// escape writes foreign text as text: no markup, no HTML, no link that makes
-// itself, no mention of a person or an issue.
-func escape(s string) string {
-	s = sink.Clip(sink.Text(s), maxText)
-	s = strings.NewReplacer("://", ":\u200b//", "www.", "www\u200b.", "@", "@\u200b", "&", "&amp;", "<", "&lt;", ">", "&gt;", "#", "\\#\u200b").Replace(s)
-	return strings.NewReplacer(`\#`, `\#`, `\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "!", `\!`, "|", `\|`, "~", `\~`, "$", `\$`).Replace(s)
 }
