@@ -4,7 +4,7 @@ BIN     := bin/merlon
 ORACLES ?= ../shared
 export CGO_ENABLED = 0
 
-.PHONY: run build deps test unit race lint conformance bench browser docs tools cluster cluster-down clean
+.PHONY: run build deps test unit race lint conformance bench browser release reproducible docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none
@@ -49,6 +49,21 @@ browser: build test/browser/node_modules/.package-lock.json ## opens the HTML re
 
 docs: build ## renews what the binary prints into docs/reference
 	$(BIN) docs docs/reference
+
+VERSION   ?= 0.1.0-dev
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+LINK      := -s -w -buildid= -X github.com/merlon-security/merlon/internal/cli.version=$(VERSION)
+DIST      ?= dist
+
+release: ## static binaries with checksums, bills of materials and a statement of provenance, in dist/
+	rm -rf $(DIST) && mkdir -p $(DIST)
+	set -e; for p in $(PLATFORMS); do \
+		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -buildvcs=false -ldflags '$(LINK)' \
+			-o $(DIST)/merlon-$(VERSION)-$${p%/*}-$${p#*/}$$([ $${p%/*} = windows ] && echo .exe) ./cmd/merlon; done
+	$(GO) run ./cmd/release -version $(VERSION) -commit $$(git rev-parse HEAD) -licenses internal/cli/licenses.txt $(DIST)
+
+reproducible: ## builds the last commit in two folders, once without any cache, and compares the bytes
+	test/release/twice.sh $(VERSION)
 
 LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 tools: ## builds the test cluster; minutes the first time, then nothing
