@@ -64,6 +64,7 @@ func reference() (map[string]string, error) {
 	return map[string]string{
 		"cli.md": commandsPage(), "controls.md": controlsPage(list), "frameworks.md": standards,
 		"report.md": reportPage(), "report.schema.json": schema,
+		"functions.md": functionsPage(), "configuration.md": settingsPage(), "outputs.md": outputsPage(),
 	}, nil
 }
 
