@@ -3,6 +3,7 @@ package frameworks
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -151,6 +152,60 @@ func TestItemsAreTheStandards(t *testing.T) {
 				t.Errorf("%s: item %s is not in the standard", name, id)
 			}
 		}
+	}
+}
+
+// TestListsAreWhole holds the lists of attacks, risks and criteria to their
+// number, and where the reference tables are, to their ids.
+func TestListsAreWhole(t *testing.T) {
+	all := load(t)
+	for name, n := range map[string]int{"mitre-attack-containers": 48, "ms-threat-matrix": 40, "owasp-k8s-2025": 10, "soc2": 61, "nist-800-53": 372} {
+		if len(all[name].Items) != n {
+			t.Errorf("%s: %d items, want %d", name, len(all[name].Items), n)
+		}
+		if coverage := name[0] == 'm'; (all[name].View == "coverage") != coverage {
+			t.Errorf("%s: view %q", name, all[name].View)
+		}
+	}
+	second := 0
+	for _, it := range all["pci-dss-4"].Items {
+		if strings.Count(it.ID, ".") == 1 {
+			second++
+		}
+	}
+	if second != 63 {
+		t.Errorf("pci-dss-4: %d requirements of the second level, the standard has 63", second)
+	}
+	dir := reference(t)
+	if dir == "" {
+		return
+	}
+	for name, file := range map[string]string{"mitre-attack-containers": "attack/mitre-attack-containers.json", "ms-threat-matrix": "attack/microsoft-threat-matrix.json"} {
+		var table struct{ Techniques []struct{ ID string } }
+		decodeJSON(t, filepath.Join(dir, file), &table)
+		for _, x := range table.Techniques {
+			if !slices.ContainsFunc(all[name].Items, func(it item) bool { return it.ID == x.ID }) {
+				t.Errorf("%s lacks %s", name, x.ID)
+			}
+		}
+	}
+	controls := map[string]any{}
+	decodeJSON(t, filepath.Join(dir, "nist/800-53-rev5-titles-baselines.json"), &controls)
+	for id := range controls {
+		if !slices.ContainsFunc(all["nist-800-53"].Items, func(it item) bool { return it.ID == id }) {
+			t.Errorf("nist-800-53 lacks %s", id)
+		}
+	}
+}
+
+func decodeJSON(t *testing.T, file string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
 	}
 }
 

@@ -19,21 +19,35 @@ function excerpt(path, value) {
   return steps.map((step, i) => '  '.repeat(i) + step + ':' + (i === steps.length - 1 ? ' ' + value : '')).join('\n');
 }
 
+// evidenceOf shows what was seen; what decided comes first, at the finding's place.
 function evidenceOf(row) {
   const out = [];
   for (let i = 0; i < row[EVIDENCE].length; i += 2) {
-    out.push(el('pre', { tabindex: '0', 'aria-label': 'Evidence' }, excerpt(strings[row[EVIDENCE][i]], strings[row[EVIDENCE][i + 1]])));
+    const at = i === 0 && row[LINE] ? '# ' + placeOf(row) + '\n' : '';
+    out.push(el('pre', { tabindex: '0', 'aria-label': 'Evidence' }, at + excerpt(strings[row[EVIDENCE][i]], strings[row[EVIDENCE][i + 1]])));
   }
   return out;
 }
 
 const fixOf = (c) => c.fix ? [el('h3', {}, 'Fix'), el('pre', { class: 'fix', tabindex: '0', 'aria-label': 'Fix' }, c.fix)] : [];
 
+// answers tells which items a control answers: by its own word, and by that of
+// the frameworks of the report.
+const answers = new Map(controls.map((c) => [c.id, { ...c.maps }]));
+for (const f of frameworks) {
+  for (const item of f.items) {
+    for (const id of item.controls || []) {
+      const maps = answers.get(id);
+      if (maps && !(maps[f.name] || []).includes(item.id)) maps[f.name] = [...(maps[f.name] || []), item.id];
+    }
+  }
+}
+
 function mapsOf(c) {
-  const names = Object.keys(c.maps || {});
+  const maps = answers.get(c.id), names = Object.keys(maps).sort();
   if (!names.length) return [];
   return [el('h3', {}, 'Frameworks'), el('p', { class: 'chips' }, ...names.map((name) =>
-    el('button', { type: 'button', class: 'chip', onclick: () => openFramework(name, c.maps[name][0]) }, name + ' ' + c.maps[name].join(', '))))];
+    el('button', { type: 'button', class: 'chip', onclick: () => openFramework(name, maps[name][0]) }, name + ' ' + maps[name].join(', '))))];
 }
 
 function showFinding(row, back) {
