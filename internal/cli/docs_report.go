@@ -130,7 +130,7 @@ func frameworkFields() map[string]map[string]string {
 			"name":    "Name of the standard.",
 			"title":   "Its title.",
 			"version": "Its version.",
-			"view":    "`coverage` where the items are attacks: then each is `fail` (findings), `guarded` (looked at, nothing found) or `not-assessed`, never `pass`.",
+			"view":    "`coverage` where the items are attacks: then each is `fail` (findings), `guarded` (looked at, nothing found), `unknown` or `not-assessed`, never `pass`.",
 			"verdict": "`pass` only if every item passed or does not apply, and at least one passed; `fail` if one failed; else `unknown`.",
 			"totals":  "Items by verdict.",
 			"items":   "All items, in the standard's order.",

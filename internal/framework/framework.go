@@ -146,7 +146,7 @@ func (f *Framework) RollUp(results []Result, gaps, minor int) finding.Framework 
 		}
 		item := it.judge(answering, gaps)
 		if f.Coverage() {
-			item.Verdict, item.Why = cover(&item, answering)
+			item.Verdict, item.Why = cover(&item, answering, gaps)
 		}
 		if !it.In(minor) {
 			item.Verdict, item.Findings, item.Why = finding.NotApplicable, 0, fmt.Sprintf("not part of the standard for Kubernetes 1.%d", minor)
@@ -160,8 +160,9 @@ func (f *Framework) RollUp(results []Result, gaps, minor int) finding.Framework 
 
 // cover tells how far controls look at an attack. It never says pass: who
 // attacks is not bound to what controls look at.
-func cover(item *finding.Item, answering []*Result) (finding.Verdict, string) {
+func cover(item *finding.Item, answering []*Result, gaps int) (finding.Verdict, string) {
 	ran := slices.ContainsFunc(answering, func(r *Result) bool { return r.Run })
+	unsure := slices.ContainsFunc(answering, func(r *Result) bool { return r.Unknown > 0 })
 	switch {
 	case item.Findings > 0:
 		return finding.Fail, ""
@@ -169,6 +170,10 @@ func cover(item *finding.Item, answering []*Result) (finding.Verdict, string) {
 		return finding.NotAssessed, "no control looks at it"
 	case !ran:
 		return finding.NotAssessed, "the controls that look at it were left out of this scan"
+	case unsure:
+		return finding.Unknown, "a control could not be judged"
+	case gaps > 0:
+		return finding.Unknown, "parts of the input could not be read"
 	}
 	return finding.Guarded, "controls look at it and found nothing; that is no proof that it cannot happen"
 }
