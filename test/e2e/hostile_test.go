@@ -51,7 +51,7 @@ var hostile = map[string]string{
 	"percent":        "%0A%1b[31m%n%s%!d(MISSING)",
 	"backslash":      `C:\x\u202e\n`,
 	"csv":            "a,b;c\td\"e",
-	"long":           strings.Repeat("A", 100_000),
+	"long":           strings.Repeat("A", 40_000),
 }
 
 // poisoned is a report that says a hostile text wherever it can say one.
@@ -212,12 +212,22 @@ func TestHostileManifests(t *testing.T) {
 			}
 		}
 	}
+	// One scan writes them all: the scan is what costs.
+	args, files := []string{"scan", "--all"}, map[string]string{}
 	for _, k := range builtin.Sinks() {
-		stdout, stderr, code := merlon(t, "", "scan", "--all", "-o", k.Name, dir)
-		if code != 1 {
-			t.Errorf("%s: exit code %d: %s", k.Name, code, stderr)
+		files[k.Name] = filepath.Join(t.TempDir(), "report")
+		args = append(args, "-o", k.Name+"="+files[k.Name])
+	}
+	stdout, stderr, code := merlon(t, "", append(args, dir)...)
+	if code != 1 || stdout != "" {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	obeyed(t, "stderr", []byte(stderr), "")
+	for name, file := range files {
+		out, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		obeyed(t, k.Name, []byte(stdout), "")
-		obeyed(t, "stderr", []byte(stderr), "")
+		obeyed(t, name, out, "")
 	}
 }
