@@ -5,7 +5,7 @@ ORACLES ?= ../shared
 LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 export CGO_ENABLED = 0
 
-.PHONY: run build deps stage test live test-node test-versions unit lint conformance bench docs tools cluster cluster-down clean
+.PHONY: run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none
@@ -28,6 +28,7 @@ test: build deps stage ## everything that CI holds
 	$(STAGE) controls $(BIN) controls test
 	$(STAGE) lab-vet $(GO) -C test/cluster vet ./...
 	$(STAGE) lab $(GO) -C test/cluster test ./...
+	$(STAGE) browser $(MAKE) -s browser
 
 unit: ## the quick ones, without the race detector
 	$(GO) test ./...
@@ -50,7 +51,7 @@ bench: build tools ## CPU and memory beside reading and decoding the same files,
 docs: build ## renews what the binary prints into docs/reference
 	$(BIN) docs docs/reference
 
-include test/live.mk
+include test/live.mk test/browser/browser.mk deploy/release.mk
 
 clean:
 	rm -rf bin

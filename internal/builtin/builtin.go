@@ -4,7 +4,15 @@ package builtin
 import (
 	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/sink"
+	"github.com/merlon-security/merlon/internal/sink/csv"
+	"github.com/merlon-security/merlon/internal/sink/github"
+	"github.com/merlon-security/merlon/internal/sink/gitlab"
+	"github.com/merlon-security/merlon/internal/sink/html"
 	"github.com/merlon-security/merlon/internal/sink/json"
+	"github.com/merlon-security/merlon/internal/sink/junit"
+	"github.com/merlon-security/merlon/internal/sink/markdown"
+	"github.com/merlon-security/merlon/internal/sink/ocsf"
+	"github.com/merlon-security/merlon/internal/sink/openreports"
 	"github.com/merlon-security/merlon/internal/sink/sarif"
 	"github.com/merlon-security/merlon/internal/sink/table"
 	"github.com/merlon-security/merlon/internal/source"
@@ -26,5 +34,18 @@ func Events() []config.Kind[source.Events] {
 
 // Sinks lists where reports go.
 func Sinks() []config.Kind[sink.Sink] {
-	return []config.Kind[sink.Sink]{table.Kind(), json.Kind(), sarif.Kind()}
+	return []config.Kind[sink.Sink]{
+		table.Kind(),
+		json.Kind(),
+		html.Kind(),
+		sarif.Kind(),
+		junit.Kind(),
+		csv.Kind(),
+		markdown.Kind(),
+		openreports.Kind(),
+		ocsf.Kind(),
+		github.Kind(),
+		gitlab.Kind(),
+		gitlab.SASTKind(),
+	}
 }

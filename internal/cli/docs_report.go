@@ -148,6 +148,7 @@ func frameworkFields() map[string]map[string]string {
 			"name":    "Name of the standard.",
 			"title":   "Its title.",
 			"version": "Its version.",
+			"view":    "`coverage` where the items are attacks: then each is `fail` (findings), `guarded` (looked at, nothing found), `unknown` or `not-assessed`, never `pass`.",
 			"verdict": "`pass` only if every item passed or does not apply, and at least one passed; `fail` if one failed; else `unknown`.",
 			"totals":  "Items by verdict.",
 			"items":   "All items, in the standard's order.",
@@ -156,7 +157,7 @@ func frameworkFields() map[string]map[string]string {
 			"id":       "Id of the item in the standard.",
 			"section":  "Section.",
 			"title":    "What it asks, in our own words.",
-			"verdict":  "How it stands.",
+			"verdict":  "How it stands; `not-assessed` where no control answers it.",
 			"why":      "What a verdict that is neither pass nor fail rests on.",
 			"controls": "Controls that answer it.",
 			"findings": "Failures of those controls, waived and known ones included.",
@@ -191,7 +192,7 @@ func schemaOf(t reflect.Type) map[string]any {
 	case reflect.TypeFor[finding.Severity]():
 		return map[string]any{"enum": []string{"critical", "high", "medium", "low"}}
 	case reflect.TypeFor[finding.Verdict]():
-		return map[string]any{"enum": []finding.Verdict{finding.Pass, finding.Fail, finding.Unknown, finding.NotApplicable, finding.Manual}}
+		return map[string]any{"enum": []finding.Verdict{finding.Pass, finding.Fail, finding.Unknown, finding.NotApplicable, finding.Manual, finding.NotAssessed, finding.Guarded}}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

@@ -230,7 +230,7 @@ func (x *fixer) show(plan *remedy.Plan, r *finding.Report) error {
 	}
 	for i := range plan.Files {
 		f := &plan.Files[i]
-		if err := writeDiff(x.Out, f.Name, f.Before, f.After, colorful(x.Out)); err != nil {
+		if err := writeUnified(x.Out, f.Name, f.Before, f.After, colorful(x.Out)); err != nil {
 			return err
 		}
 	}
@@ -289,7 +289,7 @@ func (x *fixer) document(plan *remedy.Plan, r *finding.Report) fixDocument {
 
 func diffText(name string, before, after []byte) string {
 	var b strings.Builder
-	if err := writeDiff(&b, name, before, after, false); err != nil {
+	if err := writeUnified(&b, name, before, after, false); err != nil {
 		return ""
 	}
 	return b.String()
@@ -354,7 +354,7 @@ func (x *fixer) left(w io.Writer, say func(string, ...any), plan *remedy.Plan) {
 			say("  %s", sink.Text(why))
 		}
 		if l.Kind == remedy.Generated {
-			if err := writeDiff(w, objectName(f), l.Before, l.After, colorful(w)); err != nil {
+			if err := writeUnified(w, objectName(f), l.Before, l.After, colorful(w)); err != nil {
 				return
 			}
 		}

@@ -77,7 +77,7 @@ func gained(a, b *permissions) []grantView {
 				}
 			}
 			for _, r := range rulesOf(fresh) {
-				v := viewOf(g)
+				v := grantViewOf(g)
 				r.At, r.In = v.Rule.At, v.Rule.In
 				v.Rule = r
 				out = append(out, v)

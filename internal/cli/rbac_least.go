@@ -191,7 +191,7 @@ func proofOf(p least.Proof) proofView {
 func unusedOf(list []least.Unused) []unusedView {
 	var out []unusedView
 	for _, u := range list {
-		out = append(out, unusedView{Grant: viewOf(u.Grant), Unused: rulesOf(u.Rights), Wide: rulesOf(u.Wide), Used: rulesOf(u.Uses)})
+		out = append(out, unusedView{Grant: grantViewOf(u.Grant), Unused: rulesOf(u.Rights), Wide: rulesOf(u.Wide), Used: rulesOf(u.Uses)})
 	}
 	return out
 }

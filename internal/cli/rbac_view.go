@@ -39,12 +39,12 @@ type ruleView struct {
 func viewsOf(grants []rbac.Grant) []grantView {
 	out := make([]grantView, len(grants))
 	for i, g := range grants {
-		out[i] = viewOf(g)
+		out[i] = grantViewOf(g)
 	}
 	return out
 }
 
-func viewOf(g rbac.Grant) grantView {
+func grantViewOf(g rbac.Grant) grantView {
 	v := grantView{Subject: g.Subject.String(), Namespace: g.Namespace, By: g.By}
 	if g.Binding == nil {
 		return v
@@ -112,7 +112,7 @@ func where(namespace string) string {
 func grantTable(w io.Writer, grants []rbac.Grant) error {
 	c := newColumns("SUBJECT", "WHERE", "RULE", "ROLE", "BINDING")
 	for _, g := range grants {
-		v := viewOf(g)
+		v := grantViewOf(g)
 		if v.Binding == nil {
 			c.row(v.Subject, where(v.Namespace), v.By)
 			continue
@@ -156,7 +156,7 @@ func grantDot(w io.Writer, grants []rbac.Grant) error {
 		}
 	}
 	for _, g := range grants {
-		v := viewOf(g)
+		v := grantViewOf(g)
 		subject := quote(v.Subject)
 		line("  %s [style=filled, fillcolor=lightgrey];\n", subject)
 		if v.Binding == nil {

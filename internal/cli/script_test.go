@@ -10,9 +10,13 @@ import (
 // TestMain lets scripts run the command `merlon`, which is this test binary.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"merlon": func() { os.Exit(Main(os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) },
+		"merlon":                  func() { os.Exit(MainAs("/usr/bin/merlon", os.Args[1:], std())) },
+		"kubectl-merlon":          func() { os.Exit(MainAs("/usr/bin/kubectl-merlon", os.Args[1:], std())) },
+		"kubectl_complete-merlon": func() { os.Exit(MainAs("/usr/bin/kubectl_complete-merlon", os.Args[1:], std())) },
 	})
 }
+
+func std() Streams { return Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr} }
 
 // Each file of testdata/script is one situation: commands, what they print, and
 // their exit codes, by `code N merlon …`. -update rewrites the outputs that a

@@ -64,12 +64,34 @@ type Library struct {
 	secrets shower
 }
 
+// Function is what a control can call, for documentation.
+type Function struct {
+	Name     string
+	Min, Max int  // arguments
+	Whole    bool // it sees more than its arguments and the subject
+}
+
+// Functions lists what Merlon adds to CEL, by name.
+func Functions() []Function {
+	lib := &Library{secrets: shower{secrets.New()}}
+	var out []Function
+	for _, f := range lib.functions() {
+		out = append(out, Function{f.Name, f.Min, f.Max, f.Whole})
+	}
+	slices.SortFunc(out, func(a, b Function) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (lib *Library) functions() []expr.Func {
+	return slices.Concat(lib.textFunctions(), selectorFunctions(), worldFunctions(), componentFunctions(), rightsFunctions())
+}
+
 // NewLibrary returns the environment of all controls. It is safe for concurrent
 // use.
 func NewLibrary() *Library {
 	lib := &Library{secrets: shower{secrets.New()}}
 	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject", "subject"}
-	lib.env = expr.NewEnv(vars, slices.Concat(lib.textFunctions(), selectorFunctions(), worldFunctions(), componentFunctions(), rightsFunctions()))
+	lib.env = expr.NewEnv(vars, lib.functions())
 	return lib
 }
 

@@ -70,6 +70,14 @@ const (
 	Manual        Verdict = "manual"
 )
 
+// Verdicts that only items of frameworks have. NotAssessed: no control answers
+// the item. Guarded, in a coverage view: controls look at the attack and found
+// nothing, which is not a pass.
+const (
+	NotAssessed Verdict = "not-assessed"
+	Guarded     Verdict = "guarded"
+)
+
 // Subject is what a finding is about: the owner that a person would edit.
 type Subject struct {
 	Cluster    string `json:"cluster,omitempty"`
@@ -164,7 +172,8 @@ type Framework struct {
 	Name    string         `json:"name"`
 	Title   string         `json:"title"`
 	Version string         `json:"version,omitempty"`
-	Verdict Verdict        `json:"verdict"` // pass only if every item passed and there is no gap
+	View    string         `json:"view,omitempty"` // "coverage": attacks that controls look at, never passed
+	Verdict Verdict        `json:"verdict"`        // pass only if every item passed and there is no gap
 	Totals  map[string]int `json:"totals"`
 	Items   []Item         `json:"items"`
 }
