@@ -187,9 +187,7 @@ func sameWho(t *testing.T, s *server, r random, indexes map[string]*rbac.Index) 
 func TestDefaults(t *testing.T) {
 	s := open(t)
 	var own []*fact.Object
-	for _, o := range objects(t, s.kubectl(t, "", "get", "clusterroles,roles,clusterrolebindings,rolebindings", "-A", "-l", "kubernetes.io/bootstrapping=rbac-defaults", "-o", "json")) {
-		own = append(own, o)
-	}
+	own = append(own, objects(t, s.kubectl(t, "", "get", "clusterroles,roles,clusterrolebindings,rolebindings", "-A", "-l", "kubernetes.io/bootstrapping=rbac-defaults", "-o", "json"))...)
 	if diff := cmp.Diff(grants(rbac.New(own)), grants(rbac.New(nil))); diff != "" {
 		t.Errorf("(- API server, + built in)\n%s", diff)
 	}
