@@ -325,20 +325,28 @@ func worldFunctions() []expr.Func {
 // maxKept bounds what a judge keeps of each sort of answer.
 const maxKept = 4096
 
+// listing is objects as expressions read them, and the list they were made of.
+type listing struct {
+	of []*fact.Object
+	v  expr.Value
+}
+
 // objects returns the objects of a kind. Many controls ask for those of the
-// namespace in hand, and its objects are judged one after the other, so the
-// answers are kept.
+// namespace in hand, and its objects are judged one after the other, so what
+// was made of an answer is kept. The world is asked each time: it may want to
+// know what a verdict rests on.
 func (j *Judge) objects(w World, kind, namespace string) expr.Value {
 	key := [2]string{kind, namespace}
-	v, ok := j.lists[key]
-	if !ok {
+	list := w.Objects(kind, namespace)
+	known, ok := j.lists[key]
+	if !ok || len(known.of) != len(list) || len(list) > 0 && &known.of[0] != &list[0] {
 		if j.lists == nil || len(j.lists) >= maxKept {
-			j.lists = map[[2]string]expr.Value{}
+			j.lists = map[[2]string]listing{}
 		}
-		v = objectList(w.Objects(kind, namespace))
-		j.lists[key] = v
+		known = listing{list, objectList(list)}
+		j.lists[key] = known
 	}
-	return v
+	return known.v
 }
 
 // secret reports whether a value under a name looks like a secret. Labels and
