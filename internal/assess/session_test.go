@@ -66,15 +66,15 @@ func TestIncrementalEqualsFull(t *testing.T) {
 
 // game is one way of random changes.
 type game struct {
-	t       *testing.T
-	r       *rand.Rand
-	pool    []any
-	values  map[string][]any
-	state   *fact.Snapshot
-	sides   []side
-	held    map[string]held
-	gaps    []fact.Gap
-	told    map[string]*finding.Finding
+	t      *testing.T
+	r      *rand.Rand
+	pool   []any
+	values map[string][]any
+	state  *fact.Snapshot
+	sides  []side
+	held   map[string]held
+	gaps   []fact.Gap
+	told   map[string]*finding.Finding
 
 	opened, closed, changed int
 }
