@@ -99,10 +99,7 @@ func (a *Assessment) Report(frameworks []*framework.Framework, left []*control.C
 		r.Findings = []finding.Finding{}
 	}
 	for _, g := range a.gaps {
-		r.Gaps = append(r.Gaps, finding.Gap{
-			Kind: g.Kind, Source: g.Source, Subject: g.Subject, Message: g.Message,
-			Location: finding.Location{File: g.File, Line: g.Pos.Line, Column: g.Pos.Column},
-		})
+		r.Gaps = append(r.Gaps, GapOf(g))
 	}
 	results := a.Results()
 	for _, c := range left {
@@ -114,4 +111,12 @@ func (a *Assessment) Report(frameworks []*framework.Framework, left []*control.C
 	r.Summary.Objects, r.Summary.Controls = a.objects, len(a.engine.controls)-len(a.left)
 	r.Summarise()
 	return r
+}
+
+// GapOf is a gap as reports have it.
+func GapOf(g fact.Gap) finding.Gap {
+	return finding.Gap{
+		Kind: g.Kind, Source: g.Source, Subject: g.Subject, Message: g.Message,
+		Location: finding.Location{File: g.File, Line: g.Pos.Line, Column: g.Pos.Column},
+	}
 }

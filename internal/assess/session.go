@@ -345,11 +345,12 @@ func (u *update) told() []Told {
 			out = append(out, t)
 		}
 	}
-	slices.SortFunc(out, func(a, b Told) int { return finding.Compare(a.either(), b.either()) })
+	slices.SortFunc(out, func(a, b Told) int { return finding.Compare(a.Either(), b.Either()) })
 	return out
 }
 
-func (t *Told) either() *finding.Finding {
+// Either returns the finding as it is, or else as it was.
+func (t *Told) Either() *finding.Finding {
 	if t.After != nil {
 		return t.After
 	}

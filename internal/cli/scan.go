@@ -83,7 +83,7 @@ could not do it, or could not read all of it.`,
 			if err != nil {
 				return err
 			}
-			if err := f.cluster.check(paths); err != nil {
+			if err := f.cluster.check("scan", paths); err != nil {
 				return err
 			}
 			f.cluster.ownVersion = cmd.Flags().Changed("k8s-version")
@@ -150,7 +150,7 @@ func (s *scan) run(ctx context.Context) error {
 		return err
 	}
 	lib := control.NewLibrary()
-	src, err := s.source(c, lib)
+	src, err := s.source(c, lib, false)
 	if err != nil {
 		return failed(err)
 	}
@@ -253,13 +253,13 @@ func harmless(kind string) bool {
 }
 
 // source makes what the facts come from.
-func (s *scan) source(c *chosen, lib *control.Library) (source.Source, error) {
+func (s *scan) source(c *chosen, lib *control.Library, watch bool) (source.Source, error) {
 	if s.flags.cluster.wanted() {
-		return s.flags.cluster.source(lib, c.run, s.params, false)
+		return s.flags.cluster.source(lib, c.run, s.params, watch)
 	}
 	kind, _ := config.Find(builtin.Sources(), "manifest")
 	return kind.New(func(v any) error {
-		*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In}
+		*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In, Watch: watch}
 		return nil
 	})
 }

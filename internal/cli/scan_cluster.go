@@ -40,14 +40,14 @@ func (f *clusterFlags) register(fl *pflag.FlagSet) {
 func (f *clusterFlags) wanted() bool { return f.on || f.context != "" }
 
 // check refuses flags that contradict each other.
-func (f *clusterFlags) check(paths []string) error {
+func (f *clusterFlags) check(command string, paths []string) error {
 	switch {
 	case f.wanted() && len(paths) > 0:
-		return usage("scan reads either PATHs or a cluster (--cluster, --context), not both")
+		return usage("%s reads either PATHs or a cluster (--cluster, --context), not both", command)
 	case !f.wanted() && (f.kubeconfig != "" || len(f.namespaces) > 0 || len(f.with) > 0):
 		return usage("--kubeconfig, --namespace and --with are about a cluster: add --cluster or --context NAME")
 	case !f.wanted() && len(paths) == 0:
-		return usage("scan needs a PATH: a file, a folder, or - for standard input; or --cluster")
+		return usage("%s needs a PATH: a file, a folder, or - for standard input; or --cluster", command)
 	}
 	return checkWith(f.with)
 }
@@ -80,9 +80,31 @@ func (f *clusterFlags) source(lib *control.Library, controls []*control.Control,
 // described settles what only the cluster tells: its identity, the version to
 // judge for, and the controls that cannot be judged for what was not seen.
 func (s *scan) described(c *chosen, lib *control.Library, src source.Source, snapshot *fact.Snapshot) error {
+	if !s.identified(c, src) {
+		return nil
+	}
+	run, blind, err := control.Blind(lib, c.run, s.params, snapshot.Gaps())
+	if err != nil {
+		return err
+	}
+	c.run, c.left = run, append(c.left, blind...)
+	if len(blind) > 0 {
+		s.notices = append(s.notices, blinded(blind))
+	}
+	return nil
+}
+
+func blinded(blind []*control.Control) string {
+	return fmt.Sprintf("%d controls were not run, because objects they look at were not seen: %s", len(blind), strings.Join(idsOf(blind), ", "))
+}
+
+// identified settles what a cluster says of itself, and leaves out the controls
+// that are about how something was written. It reports false when the source is
+// no cluster.
+func (s *scan) identified(c *chosen, src source.Source) bool {
 	d, ok := src.(source.Describer)
 	if !ok {
-		return nil
+		return false
 	}
 	s.info = d.Cluster()
 	if !s.flags.cluster.ownVersion {
@@ -98,16 +120,8 @@ func (s *scan) described(c *chosen, lib *control.Library, src source.Source, sna
 		s.notices = append(s.notices, n)
 	}
 	living, written := control.Living(c.run)
-	c.left = append(c.left, written...)
-	run, blind, err := control.Blind(lib, living, s.params, snapshot.Gaps())
-	if err != nil {
-		return err
-	}
-	c.run, c.left = run, append(c.left, blind...)
-	if len(blind) > 0 {
-		s.notices = append(s.notices, fmt.Sprintf("%d controls were not run, because objects they look at were not seen: %s", len(blind), strings.Join(idsOf(blind), ", ")))
-	}
-	return nil
+	c.run, c.left = living, append(c.left, written...)
+	return true
 }
 
 // maxSkew is how far two clocks may be apart unnoticed.

@@ -22,6 +22,7 @@ type Input struct {
 	Paths   []string  // files and folders; "-" is standard input
 	Exclude []string  // patterns of files to leave out, in the form of .gitignore
 	Stdin   io.Reader // for "-"
+	Watch   bool      // go on and report changes until the context ends
 }
 
 // Counter is a Source that reads files and tells how many the last Collect read.
