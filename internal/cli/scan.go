@@ -39,6 +39,9 @@ const scanExamples = `  # what is wrong with what we deploy
   merlon scan --cluster
   merlon scan --context production --namespace shop
 
+  # what was saved yesterday, or elsewhere
+  merlon scan --snapshot production.snapshot --verify key.pub
+
   # only what is new since the last release, failing from medium on
   merlon scan deploy/ --baseline last.json --fail-on medium`
 
@@ -60,6 +63,8 @@ type scanFlags struct {
 	config        string
 	trustTree     bool
 	noInline      bool
+	snapshot      string
+	verify        string
 	cluster       clusterFlags
 }
 
@@ -83,7 +88,12 @@ could not do it, or could not read all of it.`,
 			if err != nil {
 				return err
 			}
-			if err := f.cluster.check("scan", paths); err != nil {
+			if f.snapshot != "" || f.verify != "" {
+				err = f.checkSnapshot(paths)
+			} else {
+				err = f.cluster.check("scan", paths)
+			}
+			if err != nil {
 				return err
 			}
 			f.cluster.ownVersion = cmd.Flags().Changed("k8s-version")
@@ -91,7 +101,22 @@ could not do it, or could not read all of it.`,
 		},
 	}
 	f.register(cmd.Flags())
+	cmd.Flags().StringVar(&f.snapshot, "snapshot", "", "scan what merlon snapshot save has written into `FILE`")
+	cmd.Flags().StringVar(&f.verify, "verify", "", "refuse a snapshot that is not signed by the public key in `KEY`")
 	return cmd
+}
+
+// checkSnapshot refuses flags that contradict each other.
+func (f *scanFlags) checkSnapshot(paths []string) error {
+	switch {
+	case f.snapshot == "":
+		return usage("--verify is about a snapshot: add --snapshot FILE")
+	case len(paths) > 0 || f.cluster.wanted():
+		return usage("scan reads either PATHs, a cluster or a snapshot")
+	case f.cluster.kubeconfig != "" || len(f.cluster.namespaces) > 0 || len(f.cluster.with) > 0:
+		return usage("--kubeconfig, --namespace and --with are about a cluster, not a snapshot of one")
+	}
+	return nil
 }
 
 // register declares the flags.
@@ -122,6 +147,7 @@ type scan struct {
 	params  map[string]map[string]any
 	notices []string
 	info    source.ClusterInfo // of the cluster that was read
+	taken   string             // when the snapshot was that was read
 }
 
 // chosen is what a scan judges with.
@@ -254,6 +280,9 @@ func harmless(kind string) bool {
 
 // source makes what the facts come from.
 func (s *scan) source(c *chosen, lib *control.Library, watch bool) (source.Source, error) {
+	if s.flags.snapshot != "" {
+		return s.fromSnapshot()
+	}
 	if s.flags.cluster.wanted() {
 		return s.flags.cluster.source(lib, c.run, s.params, watch)
 	}

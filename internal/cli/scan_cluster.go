@@ -116,7 +116,7 @@ func (s *scan) identified(c *chosen, src source.Source) bool {
 			s.notices = append(s.notices, fmt.Sprintf("the API server's version %s is not one that this Merlon knows: judged for 1.%d", s.info.Version, assess.NewestMinor()))
 		}
 	}
-	if n := skew(s.info.Date, time.Now()); n != "" {
+	if n := skew(s.info.Date, time.Now()); n != "" { // a snapshot has no date
 		s.notices = append(s.notices, n)
 	}
 	living, written := control.Living(c.run)
@@ -140,7 +140,7 @@ func skew(date string, now time.Time) string {
 // targets says what is scanned.
 func (s *scan) targets() []string {
 	f := &s.flags.cluster
-	if !f.wanted() {
+	if !f.wanted() { // files, or what a snapshot says that it is of
 		return s.paths
 	}
 	name := f.context
@@ -155,8 +155,9 @@ func (s *scan) reportCluster() *finding.Cluster {
 	if s.info.Server == "" {
 		return nil
 	}
-	return &finding.Cluster{
-		UID: s.info.UID, Server: s.info.Server, Version: s.info.Version, Context: s.info.Context,
-		Time: time.Now().UTC().Format(time.RFC3339),
+	taken := s.taken
+	if taken == "" {
+		taken = time.Now().UTC().Format(time.RFC3339)
 	}
+	return &finding.Cluster{UID: s.info.UID, Server: s.info.Server, Version: s.info.Version, Context: s.info.Context, Time: taken}
 }
