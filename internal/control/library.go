@@ -5,6 +5,7 @@ import (
 
 	"github.com/merlon-security/merlon/internal/control/expr"
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/podsecurity"
 	"github.com/merlon-security/merlon/internal/secrets"
 )
 
@@ -47,21 +48,22 @@ type view struct {
 type Library struct {
 	env     *expr.Env
 	secrets shower
+	pods    *podsecurity.Evaluator
 }
 
 // NewLibrary returns the environment of all controls. It is safe for concurrent
 // use.
 func NewLibrary() *Library {
-	lib := &Library{secrets: shower{secrets.New()}}
+	lib := &Library{secrets: shower{secrets.New()}, pods: &podsecurity.Evaluator{}}
 	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject"}
-	lib.env = expr.NewEnv(vars, append(lib.textFunctions(), append(selectorFunctions(), worldFunctions()...)...))
+	lib.env = expr.NewEnv(vars, append(lib.textFunctions(), append(selectorFunctions(), append(worldFunctions(), lib.podSecurityLevel())...)...))
 	return lib
 }
 
 // Interpreted returns the library with cel-go running every expression: slow, and
 // what tests hold the native code against.
 func (lib *Library) Interpreted() *Library {
-	return &Library{secrets: lib.secrets, env: lib.env.Interpreted()}
+	return &Library{secrets: lib.secrets, pods: lib.pods, env: lib.env.Interpreted()}
 }
 
 // bad is the error of a function that was given something it cannot take.
