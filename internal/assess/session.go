@@ -121,6 +121,9 @@ func (s *Session) Update(next *fact.Snapshot) ([]Told, error) {
 	asked, spaces := map[question]bool{}, map[string]bool{}
 	for _, c := range changed {
 		s.world.follow(c.before, c.after)
+		if c.before != nil && c.after != nil && c.before.Root.Same(c.after.Root) {
+			continue // only the number of its pods is another, which nobody else sees
+		}
 		for _, o := range [...]*fact.Object{c.before, c.after} {
 			if o == nil {
 				continue
