@@ -99,11 +99,15 @@ func blinded(blind []*control.Control) string {
 }
 
 // identified settles what a cluster says of itself, and leaves out the controls
-// that are about how something was written. It reports false when the source is
-// no cluster.
+// that are about how something was written; of files, those that are about what
+// runs. It reports false when the source is no cluster.
 func (s *scan) identified(c *chosen, src source.Source) bool {
 	d, ok := src.(source.Describer)
 	if !ok {
+		if len(s.flags.controls) == 0 { // or else it was asked for by name
+			filed, running := control.Filed(c.run)
+			c.run, c.left = filed, append(c.left, running...)
+		}
 		return false
 	}
 	s.info = d.Cluster()
