@@ -5,7 +5,7 @@ ORACLES ?= ../shared
 LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 export CGO_ENABLED = 0
 
-.PHONY: run build deps stage test live test-node unit lint conformance bench docs tools cluster cluster-down clean
+.PHONY: run build deps stage test live test-node test-versions unit lint conformance bench docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none
@@ -46,6 +46,7 @@ bench: build tools ## CPU and memory beside reading and decoding the same files,
 	$(GO) -C test/bench/fill build -trimpath -o $(CURDIR)/bin/fill .
 	$(LAB) run --audit-policy test/bench/fill/audit.yaml --arg kube-controller-manager:--controllers=serviceaccount-controller -- \
 	  $(GO) run ./test/bench -merlon $(BIN) -cluster bin/fill
+	$(GO) run ./test/bench/rights
 
 docs: build ## renews what the binary prints into docs/reference
 	$(BIN) docs docs/reference

@@ -16,7 +16,7 @@ LIVE := MERLON_LIVE=1 MERLON_LAB=$(LAB)
 
 live: build deps stage ## real clusters: what needs an API server, and pods that run
 	$(STAGE) tools $(MAKE) -s tools
-	$(LIVE) $(STAGE) live $(LAB) run -- $(GO) test -count=1 ./test/live
+	$(LIVE) $(STAGE) live $(LAB) run -- $(GO) test -count=1 -p 1 ./test/live ./test/live/rbac
 	$(MAKE) -s test-node
 
 # Pods that run need root; the packages are installed where apt-get is there.
@@ -26,3 +26,6 @@ test-node: tools stage
 	else \
 	  echo "stage live-node      not run: this machine cannot: $$($(LAB) check --tier node 2>&1)"; \
 	fi
+
+test-versions: tools stage ## the tests that need an API server, on the oldest supported Kubernetes; not in CI
+	$(LIVE) MERLON_OLD_KUBERNETES=1 $(STAGE) live-oldest $(LAB) run --kube test/cluster/kube-oldest -- $(GO) test -count=1 -p 1 ./test/live ./test/live/rbac

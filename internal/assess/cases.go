@@ -8,6 +8,7 @@ import (
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
+	"github.com/merlon-security/merlon/internal/vuln"
 )
 
 // newestMinor is the newest Kubernetes minor that Merlon knows.
@@ -92,7 +93,11 @@ func runCase(lib *control.Library, c *control.Control, cs *control.Case, v varia
 		}
 		changes = append(changes, fact.Change{Op: fact.Upsert, Object: &o})
 	}
-	e := New(lib, []*control.Control{c}, Options{Minor: minor, Params: map[string]map[string]any{c.ID: cs.Params}, Workers: 1})
+	advisories, err := vuln.Kubernetes()
+	if err != nil {
+		return err.Error()
+	}
+	e := New(lib, []*control.Control{c}, Options{Minor: minor, Advisories: func() []*vuln.Advisory { return advisories }, Params: map[string]map[string]any{c.ID: cs.Params}, Workers: 1})
 	a, err := e.Assess((&fact.Snapshot{}).Apply(changes...))
 	if err != nil {
 		return err.Error()

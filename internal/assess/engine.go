@@ -14,6 +14,7 @@ import (
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
+	"github.com/merlon-security/merlon/internal/vuln"
 )
 
 // Options say what to assess and how.
@@ -23,6 +24,10 @@ type Options struct {
 	Cluster string                    // identity of the cluster; "" for files
 	Workers int                       // how many at once; 0 for one per processor
 	NoMemo  bool                      // judge everything anew: for tests, slower, never different
+
+	// Advisories are those of Kubernetes itself, for the versions of components;
+	// asked for when a component is met. nil: none.
+	Advisories func() []*vuln.Advisory
 
 	// Observe, if set, is told each verdict of each control on each subject,
 	// passes included; with several workers, by several goroutines at once.
@@ -172,6 +177,7 @@ func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
 	last := workers[n-1]
 	last.namespaces()
 	last.input()
+	last.subjects()
 	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: len(objects)}
 	plans := e.allPlans()
 	for _, k := range workers {
@@ -211,6 +217,9 @@ func (k *worker) object(o *fact.Object) {
 	}
 	p := k.engine.plansFor(o.GroupKind())
 	k.run(p.object, control.Subject{Object: o})
+	if proc, ok := component.FromObject(o); ok {
+		k.run(p.component, control.Subject{Object: o, Component: k.engine.running(proc)})
+	}
 	pods := fact.PodTemplates(o)
 	for i := range pods {
 		k.run(p.pod, control.Subject{Object: o, Pod: &pods[i]})
@@ -218,7 +227,7 @@ func (k *worker) object(o *fact.Object) {
 		for j := range containers {
 			k.run(p.container, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j]})
 			if proc, ok := component.FromContainer(containers[j].Value); ok {
-				k.run(p.component, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j], Component: proc.At(k.engine.options.Minor)})
+				k.run(p.component, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j], Component: k.engine.running(proc)})
 			}
 		}
 	}
@@ -357,7 +366,7 @@ func applies(c *control.Control, s *control.Subject) bool {
 	if s.Container != nil && len(c.Scope.Containers) > 0 && !slices.Contains(c.Scope.Containers, string(s.Container.Type)) {
 		return false
 	}
-	return s.Component == nil || c.Scope.Each != control.EachComponent || c.Scope.Component == s.Component.Name()
+	return s.Component == nil || c.Scope.Each != control.EachComponent || c.Scope.Component == s.Component.Name() || c.Scope.Component == "*"
 }
 
 // namespaces judges each namespace of the input once.
@@ -401,6 +410,9 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		f.Subject = finding.Subject{APIVersion: s.Object.APIVersion(), Kind: s.Object.Kind, Namespace: s.Object.Namespace, Name: s.Object.KnownAs()}
 		f.Pods, f.ManagedBy = s.Object.Pods, managers(s.Object)
 		f.Location = finding.Location{File: s.Object.Origin.File, Line: pos.Line, Column: pos.Column}
+	case s.Identity != nil:
+		group, f.Subject = subjectOf(s.Identity)
+		f.Location = k.placed(o.At)
 	case s.Namespace != "":
 		f.Subject = finding.Subject{APIVersion: "v1", Kind: "Namespace", Name: s.Namespace}
 		f.Location = namedAt(k.witness)

@@ -39,11 +39,14 @@ func refers(kind string, to fact.Ref) question {
 	return ask('r', kind, to.Group, to.Kind, to.Namespace, to.Name)
 }
 func aggregated() question { return ask('a') }
+func rights() question     { return ask('R') } // anything about roles and bindings
+func anything() question   { return ask('*') }
 
 // questions calls add with every question to which an object is part of the
 // answer, or was.
 func questions(o *fact.Object, add func(question)) {
 	kind, ns := o.GroupKind(), o.InNamespace()
+	add(anything())
 	add(listed(kind, "*"))
 	add(listed(kind, ns))
 	add(found(o.Ref()))
@@ -60,6 +63,7 @@ func questions(o *fact.Object, add func(question)) {
 	if o.Group != rbac.Group {
 		return
 	}
+	add(rights())
 	switch o.Kind {
 	case "ClusterRole":
 		add(aggregated())
@@ -142,6 +146,7 @@ func (a *asking) ServiceAccount(o *fact.Object) *fact.Object {
 
 // Role finds what a binding binds.
 func (a *asking) Role(binding *fact.Object) *fact.Object {
+	a.cluster()
 	ref := binding.Root.Get(fact.K("roleRef"))
 	role := fact.Ref{Group: rbac.Group, Kind: "ClusterRole", Name: ref.Get(fact.K("name")).Str()}
 	if ref.Get(fact.K("kind")).Str() == "Role" {
@@ -156,6 +161,9 @@ func (a *asking) Rules(o *fact.Object) []fact.Value {
 	role := o
 	if o.Kind == "RoleBinding" || o.Kind == "ClusterRoleBinding" {
 		role = a.Role(o)
+	} else {
+		a.cluster()
+		a.ask(found(o.Ref())) // another of its name may be the one that counts
 	}
 	if role != nil && role.Root.Get(fact.K("aggregationRule")).Present() {
 		a.ask(aggregated())
@@ -166,6 +174,7 @@ func (a *asking) Rules(o *fact.Object) []fact.Value {
 // Bindings finds what grants something to a service account, by its name or one
 // of its groups.
 func (a *asking) Bindings(o *fact.Object) []*fact.Object {
+	a.cluster()
 	ns, name := o.InNamespace(), accountName(o)
 	a.ask(bound("ServiceAccount", ns, name))
 	a.ask(bound("User", "", "system:serviceaccount:"+ns+":"+name))

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
+	"github.com/merlon-security/merlon/internal/rbac"
 )
 
 // Session holds an assessment and brings it from one snapshot to the next: it
@@ -25,6 +27,7 @@ type Session struct {
 	objects map[*fact.Object]*unit
 	spaces  map[string]*unit
 	input   *unit // nil while there is no object
+	given   map[control.Identity]*unit
 	known   map[string][]*part
 	tallies []tally
 	askers  askers
@@ -32,11 +35,12 @@ type Session struct {
 	err     error
 }
 
-// unit is one subject: an object with its pods and containers, a namespace, or
-// the input.
+// unit is one subject: an object with its pods and containers, a namespace, the
+// input, or somebody who is bound.
 type unit struct {
 	object    *fact.Object
 	namespace string
+	identity  *control.Identity
 	parts     [2]part // by controls that see nothing else, and by those that may
 }
 
@@ -51,35 +55,37 @@ type part struct {
 	counts   string
 }
 
-func newUnit(o *fact.Object, namespace string) *unit {
-	u := &unit{object: o, namespace: namespace}
-	u.parts = [2]part{{unit: u}, {unit: u, sees: true}}
-	return u
+func (u unit) ready() *unit {
+	u.parts = [2]part{{unit: &u}, {unit: &u, sees: true}}
+	return &u
 }
 
-// compare orders units as Assess judges them: objects, namespaces, the input.
+// compare orders units as Assess judges them: objects, namespaces, the input,
+// those who are bound.
 func (u *unit) compare(v *unit) int {
+	if c := cmp.Compare(u.rank(), v.rank()); u == v || c != 0 {
+		return c
+	}
 	switch {
-	case u == v:
-		return 0
-	case u.object != nil && v.object != nil:
+	case u.object != nil:
 		return fact.Compare(u.object, v.object)
-	case u.object != nil || v.object != nil:
-		return cmp.Compare(rank(u), rank(v))
-	case u.namespace == "" || v.namespace == "":
-		return cmp.Compare(rank(u), rank(v))
+	case u.identity != nil:
+		x, y := u.identity, v.identity
+		return cmp.Or(strings.Compare(x.Kind, y.Kind), strings.Compare(x.Namespace, y.Namespace), strings.Compare(x.Name, y.Name))
 	}
 	return strings.Compare(u.namespace, v.namespace)
 }
 
-func rank(u *unit) int {
+func (u *unit) rank() int {
 	switch {
 	case u.object != nil:
 		return 0
 	case u.namespace != "":
 		return 1
+	case u.identity == nil:
+		return 2
 	}
-	return 2
+	return 3
 }
 
 // Told is a finding that an Update judged anew: as it was and as it is. One of
@@ -94,7 +100,7 @@ func (t *Told) Same() bool {
 // Begin returns a session that holds the empty snapshot.
 func (e *Engine) Begin() *Session {
 	return &Session{
-		engine: e, world: newWorld(&fact.Snapshot{}), objects: map[*fact.Object]*unit{}, spaces: map[string]*unit{},
+		engine: e, world: newWorld(&fact.Snapshot{}), objects: map[*fact.Object]*unit{}, spaces: map[string]*unit{}, given: map[control.Identity]*unit{},
 		known: map[string][]*part{}, tallies: make([]tally, len(e.controls)), askers: askers{by: map[question][]asker{}}, counts: map[string]string{},
 	}
 }
@@ -117,8 +123,8 @@ func (s *Session) Update(next *fact.Snapshot) ([]Told, error) {
 	type pair struct{ before, after *fact.Object }
 	var changed []pair
 	fact.Diff(s.world.snapshot, next, func(before, after *fact.Object) { changed = append(changed, pair{before, after}) })
-	s.world.snapshot = next
-	asked, spaces := map[question]bool{}, map[string]bool{}
+	s.world.see(next)
+	asked, spaces, bindings := map[question]bool{}, map[string]bool{}, false
 	for _, c := range changed {
 		s.world.follow(c.before, c.after)
 		if c.before != nil && c.after != nil && c.before.Root.Same(c.after.Root) {
@@ -132,6 +138,7 @@ func (s *Session) Update(next *fact.Snapshot) ([]Told, error) {
 				questions(o, func(q question) { asked[q] = true })
 			}
 			spaces[o.InNamespace()] = true
+			bindings = bindings || o.Group == rbac.Group
 			if o.Group == "" && o.Kind == "Namespace" {
 				spaces[o.Name] = true
 			}
@@ -147,6 +154,9 @@ func (s *Session) Update(next *fact.Snapshot) ([]Told, error) {
 		u.space(ns)
 	}
 	u.whole()
+	if bindings {
+		u.bound()
+	}
 	if s.err = u.judge(); s.err != nil {
 		return nil, s.err
 	}
@@ -181,7 +191,7 @@ func (u *update) object(before, after *fact.Object) {
 		u.end(n)
 	}
 	if after != nil {
-		u.objects[after] = u.begin(newUnit(after, ""))
+		u.objects[after] = u.begin(unit{object: after}.ready())
 	}
 }
 
@@ -191,7 +201,7 @@ func (u *update) space(name string) {
 	n := u.spaces[name]
 	switch known := u.world.known(name); {
 	case n == nil && known:
-		u.spaces[name] = u.begin(newUnit(nil, name))
+		u.spaces[name] = u.begin(unit{namespace: name}.ready())
 	case n != nil && known:
 		u.begin(n)
 	case n != nil:
@@ -203,10 +213,31 @@ func (u *update) space(name string) {
 func (u *update) whole() {
 	switch there := u.world.snapshot.Len() > 0; {
 	case there && u.input == nil:
-		u.input = u.begin(newUnit(nil, ""))
+		u.input = u.begin(unit{}.ready())
 	case !there && u.input != nil:
 		u.end(u.input)
 		u.input = nil
+	}
+}
+
+// bound has everybody judged who is bound now and was not, and forgets those who
+// are no longer.
+func (u *update) bound() {
+	if len(u.engine.planEach(control.EachSubject).groups) == 0 {
+		return
+	}
+	now := map[control.Identity]bool{}
+	for _, i := range u.world.identities() {
+		now[i] = true
+		if u.given[i] == nil {
+			u.given[i] = u.begin(unit{identity: &i}.ready())
+		}
+	}
+	for i, n := range u.given {
+		if !now[i] {
+			delete(u.given, i)
+			u.end(n)
+		}
 	}
 }
 
@@ -405,6 +436,8 @@ func (k *judging) part(p *part) result {
 	case !p.sees:
 	case u.namespace != "":
 		k.namespace(u.namespace)
+	case u.identity != nil:
+		k.identity(*u.identity)
 	default:
 		k.input()
 	}

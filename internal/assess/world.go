@@ -21,13 +21,27 @@ type world struct {
 	pods       index[*podIndex]
 	selectors  index[selectorIndexes]
 	references index[referenceIndex]
-	rbac       func() *rbac.Index
+	rights     *rightsIndex
+	nodes      func() *rbac.Index // that knows what runs on which node, too
 }
 
 func newWorld(s *fact.Snapshot) *world {
-	w := &world{snapshot: s}
-	w.forgetRights()
+	w := &world{rights: &rightsIndex{}}
+	w.see(s)
 	return w
+}
+
+// see makes a snapshot the one that indexes are made of from now on; those that
+// are made must follow to it.
+func (w *world) see(s *fact.Snapshot) {
+	w.snapshot = s
+	w.nodes = sync.OnceValue(func() *rbac.Index { return rbac.New(w.snapshot.Objects()) })
+}
+
+// rightsIndex is made at first use.
+type rightsIndex struct {
+	once  sync.Once
+	index *rbac.Index
 }
 
 // followed is an index that takes objects in and out.
@@ -78,21 +92,46 @@ func (w *world) follow(before, after *fact.Object) {
 	w.selectors.change(before, after)
 	w.references.change(before, after)
 	if before != nil && before.Group == rbac.Group || after != nil && after.Group == rbac.Group {
-		w.forgetRights()
+		w.followRights(before, after)
 	}
 }
 
-// forgetRights makes the index of RBAC objects, which costs about their number,
-// be made anew when it is next asked for.
-func (w *world) forgetRights() {
-	w.rbac = sync.OnceValue(func() *rbac.Index {
-		var objects []*fact.Object
-		for _, kind := range [...]string{"ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"} {
-			objects = append(objects, w.Objects(rbac.Group+"/"+kind, "*")...)
+// roles returns the RBAC objects in order.
+func (w *world) roles() []*fact.Object {
+	var out []*fact.Object
+	for _, kind := range [...]string{"ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"} {
+		out = append(out, w.Objects(rbac.Group+"/"+kind, "*")...)
+	}
+	slices.SortFunc(out, fact.Compare)
+	return out
+}
+
+// rbac returns the index of roles and bindings. It knows nothing of nodes.
+func (w *world) rbac() *rbac.Index {
+	w.rights.once.Do(func() { w.rights.index = rbac.New(w.roles()) })
+	return w.rights.index
+}
+
+// followRights brings that index to a change. Of roles with one name the last
+// counts, which the index cannot know from one change: then it is made anew, as
+// it is when it becomes known what every cluster has.
+func (w *world) followRights(before, after *fact.Object) {
+	if w.rights.index == nil {
+		return
+	}
+	var changes []fact.Change
+	for _, o := range [...]*fact.Object{before, after} {
+		if o != nil && (len(w.others(o.Ref())) > 0 || o.Name == "cluster-admin") {
+			w.rights = &rightsIndex{}
+			return
 		}
-		slices.SortFunc(objects, fact.Compare)
-		return rbac.New(objects)
-	})
+	}
+	if before != nil && after == nil {
+		changes = append(changes, fact.Change{Op: fact.Delete, Object: before})
+	} else {
+		changes = append(changes, fact.Change{Op: fact.Upsert, Object: after})
+	}
+	w.rights.index = w.rights.index.Apply(changes...)
 }
 
 // put puts an object into a list that is in order.
@@ -197,11 +236,15 @@ func (w *world) Find(kind, namespace, name string) *fact.Object {
 	return w.find(fact.Ref{Group: group, Kind: kind, Namespace: namespace, Name: name})
 }
 
-func (w *world) find(ref fact.Ref) *fact.Object {
-	x := w.names.get(w, func() nameIndex {
+func (w *world) find(ref fact.Ref) *fact.Object { return w.namesOf().first[ref] }
+
+// others returns the objects of a name besides the first.
+func (w *world) others(ref fact.Ref) []*fact.Object { return w.namesOf().others[ref] }
+
+func (w *world) namesOf() nameIndex {
+	return w.names.get(w, func() nameIndex {
 		return nameIndex{make(map[fact.Ref]*fact.Object, w.snapshot.Len()), lists[fact.Ref]{}}
 	})
-	return x.first[ref]
 }
 
 // Of returns the object that a document belongs to.

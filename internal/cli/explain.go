@@ -208,6 +208,7 @@ func scopeText(s *control.Scope) string {
 		control.EachObject:    "each object",
 		control.EachNamespace: "each namespace that the input declares or names",
 		control.EachComponent: "each container that runs " + s.Component,
+		control.EachSubject:   "each user, group and service account that a binding of the input names",
 		control.EachInput:     "the input as a whole",
 	}[s.Each]
 	if len(s.Containers) > 0 {

@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/merlon-security/merlon/internal/assess"
-	"github.com/merlon-security/merlon/internal/builtin"
-	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
@@ -43,7 +41,10 @@ const scanExamples = `  # what is wrong with what we deploy
   merlon scan --snapshot production.snapshot --verify key.pub
 
   # only what is new since the last release, failing from medium on
-  merlon scan deploy/ --baseline last.json --fail-on medium`
+  merlon scan deploy/ --baseline last.json --fail-on medium
+
+  # this machine, as a node of a cluster
+  merlon scan --node --framework cis-1.12`
 
 // scanFlags are the flags of scan; each can also be set in merlon.yaml, under
 // scan, and in the environment.
@@ -66,17 +67,24 @@ type scanFlags struct {
 	snapshot      string
 	verify        string
 	cluster       clusterFlags
+	node          bool
+	hostRoot      string
+	advisories    string
 }
 
 func newScan(s Streams) *cobra.Command {
 	f := &scanFlags{}
 	cmd := &cobra.Command{
-		Use:   "scan PATH...",
-		Short: "Says what is wrong with manifests or a cluster, why it matters, and where",
+		Use:   "scan [PATH...]",
+		Short: "Says what is wrong with manifests, a cluster or a node, why it matters, and where",
 		Long: `Reads Kubernetes objects from files and folders (YAML, JSON, "-" for standard
 input) or, with --cluster or --context, from a running cluster, holds them
 against Merlon's controls and reports what is wrong. No kubeconfig is looked at
 unless a cluster is asked for; merlon permissions prints the rights it takes.
+
+With --node it reads the machine that it runs on: the components of Kubernetes
+as they run, their flags and files, certificates, and the host; see
+docs/guide/node.md. It only reads, and runs nothing of the machine.
 
 What cannot be read is a gap, told in the report; the rest is still scanned.
 
@@ -91,7 +99,7 @@ could not do it, or could not read all of it.`,
 			if f.snapshot != "" || f.verify != "" {
 				err = f.checkSnapshot(paths)
 			} else {
-				err = f.cluster.check("scan", paths)
+				err = f.cluster.check("scan", paths, f.node)
 			}
 			if err != nil {
 				return err
@@ -111,8 +119,8 @@ func (f *scanFlags) checkSnapshot(paths []string) error {
 	switch {
 	case f.snapshot == "":
 		return usage("--verify is about a snapshot: add --snapshot FILE")
-	case len(paths) > 0 || f.cluster.wanted():
-		return usage("scan reads either PATHs, a cluster or a snapshot")
+	case len(paths) > 0 || f.cluster.wanted() || f.node:
+		return usage("scan reads a snapshot, or PATHs, a cluster or a node")
 	case f.cluster.kubeconfig != "" || len(f.cluster.namespaces) > 0 || len(f.cluster.with) > 0:
 		return usage("--kubeconfig, --namespace and --with are about a cluster, not a snapshot of one")
 	}
@@ -135,6 +143,9 @@ func (f *scanFlags) register(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
 	fl.StringVar(&f.config, "config", "", "configuration `FILE` (default: merlon.yaml of the working folder, unless it lies in what is scanned)")
 	fl.BoolVar(&f.trustTree, "trust-tree", false, "apply merlon.yaml also when it lies in what is scanned")
+	fl.BoolVar(&f.node, "node", false, "scan this machine as a node of a cluster")
+	fl.StringVar(&f.hostRoot, "host-root", "", "with --node: `DIR` where the machine's root is mounted, for a scan from a pod")
+	fl.StringVar(&f.advisories, "advisories", "", "judge versions of Kubernetes by the advisories in `FILE` (OSV, JSON) instead of those built in")
 	fl.BoolVar(&f.noInline, "no-inline-waivers", false, "ignore waivers written in manifests, as comments or annotations")
 	f.cluster.register(fl)
 }
@@ -176,24 +187,32 @@ func (s *scan) run(ctx context.Context) error {
 		return err
 	}
 	lib := control.NewLibrary()
-	src, err := s.source(c, lib, false)
+	sources, err := s.sources(c, lib, false)
 	if err != nil {
 		return failed(err)
 	}
-	snapshot, files, err := s.collect(ctx, src)
+	advisories, err := s.advisories()
 	if err != nil {
 		return failed(err)
 	}
-	if err := s.described(c, lib, src, snapshot); err != nil {
+	snapshot, files, err := s.collect(ctx, sources)
+	if err != nil {
 		return failed(err)
 	}
-	engine := assess.New(lib, c.run, assess.Options{Minor: c.minor, Params: s.params, Cluster: s.info.UID})
+	for _, src := range sources {
+		if err := s.described(c, lib, src, snapshot); err != nil {
+			return failed(err)
+		}
+	}
+	s.filed(c)
+	engine := assess.New(lib, c.run, assess.Options{Minor: c.minor, Params: s.params, Cluster: s.info.UID, Advisories: advisories})
 	a, err := engine.Assess(snapshot)
 	if err != nil {
 		return failed(err)
 	}
 	r := a.Report(c.frameworks, c.left)
 	r.Merlon, r.Target, r.Cluster, r.Summary.Files = version, s.targets(), s.reportCluster(), files
+	r.Notices = append(r.Notices, engine.NotApplicable(snapshot)...)
 	s.finish(r, c, snapshot)
 	if err := publish(ctx, r, outs); err != nil {
 		return failed(err)
@@ -278,27 +297,12 @@ func harmless(kind string) bool {
 	return false
 }
 
-// source makes what the facts come from.
-func (s *scan) source(c *chosen, lib *control.Library, watch bool) (source.Source, error) {
-	if s.flags.snapshot != "" {
-		return s.fromSnapshot()
-	}
-	if s.flags.cluster.wanted() {
-		return s.flags.cluster.source(lib, c.run, s.params, watch)
-	}
-	kind, _ := config.Find(builtin.Sources(), "manifest")
-	return kind.New(func(v any) error {
-		*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In, Watch: watch}
-		return nil
-	})
-}
-
-func (s *scan) collect(ctx context.Context, src source.Source) (*fact.Snapshot, int, error) {
+func (s *scan) collect(ctx context.Context, sources []source.Source) (*fact.Snapshot, int, error) {
 	progress := newProgress(s.Err)
 	defer progress.stop()
 	var changes []fact.Change
 	held := 0
-	err := src.Collect(ctx, func(c fact.Change) error {
+	take := func(c fact.Change) error {
 		changes = append(changes, c)
 		if c.Op == fact.Upsert {
 			before := held
@@ -309,13 +313,15 @@ func (s *scan) collect(ctx context.Context, src source.Source) (*fact.Snapshot, 
 		}
 		progress.objects(len(changes))
 		return nil
-	})
-	if err != nil {
-		return nil, 0, err
 	}
 	files := 0
-	if c, ok := src.(source.Counter); ok {
-		files = c.Files()
+	for _, src := range sources {
+		if err := src.Collect(ctx, take); err != nil {
+			return nil, 0, err
+		}
+		if c, ok := src.(source.Counter); ok {
+			files += c.Files()
+		}
 	}
 	return (&fact.Snapshot{}).Apply(changes...), files, nil
 }
@@ -450,7 +456,7 @@ func (f *scanFlags) wanted(x *control.Control, picked []*control.Control, framew
 	if len(f.frameworks) > 0 {
 		return slices.ContainsFunc(frameworks, func(fw *framework.Framework) bool { return fw.AnsweredBy(x.ID, x.Frameworks()) })
 	}
-	return f.all || !x.Hygiene()
+	return !x.Rights() && (f.all || !x.Hygiene())
 }
 
 func minorOf(v string) (int, error) {

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,14 +42,16 @@ func (f *clusterFlags) register(fl *pflag.FlagSet) {
 func (f *clusterFlags) wanted() bool { return f.on || f.context != "" }
 
 // check refuses flags that contradict each other.
-func (f *clusterFlags) check(command string, paths []string) error {
+func (f *clusterFlags) check(command string, paths []string, node bool) error {
 	switch {
 	case f.wanted() && len(paths) > 0:
 		return usage("%s reads either PATHs or a cluster (--cluster, --context), not both", command)
 	case !f.wanted() && (f.kubeconfig != "" || len(f.namespaces) > 0 || len(f.with) > 0):
 		return usage("--kubeconfig, --namespace and --with are about a cluster: add --cluster or --context NAME")
-	case !f.wanted() && len(paths) == 0:
-		return usage("%s needs a PATH: a file, a folder, or - for standard input; or --cluster", command)
+	case !f.wanted() && !node && len(paths) == 0 && command == "scan":
+		return usage("scan needs a PATH: a file, a folder, or - for standard input; or --cluster; or --node")
+	case !f.wanted() && !node && len(paths) == 0:
+		return usage("%s needs a PATH: a file or a folder; or --cluster", command)
 	}
 	return checkWith(f.with)
 }
@@ -98,16 +102,21 @@ func blinded(blind []*control.Control) string {
 	return fmt.Sprintf("%d controls were not run, because objects they look at were not seen: %s", len(blind), strings.Join(idsOf(blind), ", "))
 }
 
+// filed leaves out the controls that are about what runs, where no cluster was
+// read and none of them was asked for by name.
+func (s *scan) filed(c *chosen) {
+	if s.info.Server == "" && len(s.flags.controls) == 0 {
+		filed, running := control.Filed(c.run)
+		c.run, c.left = filed, append(c.left, running...)
+	}
+}
+
 // identified settles what a cluster says of itself, and leaves out the controls
-// that are about how something was written; of files, those that are about what
-// runs. It reports false when the source is no cluster.
+// that are about how something was written. It reports false when the source is
+// no cluster.
 func (s *scan) identified(c *chosen, src source.Source) bool {
 	d, ok := src.(source.Describer)
 	if !ok {
-		if len(s.flags.controls) == 0 { // or else it was asked for by name
-			filed, running := control.Filed(c.run)
-			c.run, c.left = filed, append(c.left, running...)
-		}
 		return false
 	}
 	s.info = d.Cluster()
@@ -143,15 +152,14 @@ func skew(date string, now time.Time) string {
 
 // targets says what is scanned.
 func (s *scan) targets() []string {
-	f := &s.flags.cluster
-	if !f.wanted() { // files, or what a snapshot says that it is of
-		return s.paths
+	out := slices.Clone(s.paths)
+	if f := &s.flags.cluster; f.wanted() {
+		out = append(out, strings.TrimSpace("cluster "+cmp.Or(s.info.Context, f.context)))
 	}
-	name := f.context
-	if s.info.Context != "" {
-		name = s.info.Context
+	if s.flags.node {
+		out = append(out, "node")
 	}
-	return []string{strings.TrimSpace("cluster " + name)}
+	return out
 }
 
 // reportCluster is what the report says of the cluster; nil for files.

@@ -58,7 +58,7 @@ out that nobody changed it: an Ed25519 key, PKCS #8 in PEM, as made by
 				return usage("save needs the FILE to write")
 			}
 			file, paths := args[0], args[1:]
-			if err := f.cluster.check("save", paths); err != nil {
+			if err := f.cluster.check("save", paths, false); err != nil {
 				return err
 			}
 			private, err := privateKey(key)
@@ -85,16 +85,16 @@ func (s *scan) save(ctx context.Context, file string, key ed25519.PrivateKey) er
 	if len(errs) > 0 {
 		return failed(errors.Join(errs...))
 	}
-	src, err := s.source(&chosen{run: all}, control.NewLibrary(), false)
+	sources, err := s.sources(&chosen{run: all}, control.NewLibrary(), false)
 	if err != nil {
 		return failed(err)
 	}
-	snapshot, files, err := s.collect(ctx, src)
+	snapshot, files, err := s.collect(ctx, sources)
 	if err != nil {
 		return failed(err)
 	}
 	about := archive.About{Merlon: version, Time: time.Now().UTC().Format(time.RFC3339), Files: files}
-	if d, ok := src.(source.Describer); ok {
+	if d, ok := sources[0].(source.Describer); ok {
 		s.info = d.Cluster()
 		about.Cluster = &archive.Cluster{UID: s.info.UID, Server: s.info.Server, Version: s.info.Version, Context: s.info.Context}
 	}
@@ -153,7 +153,7 @@ of which kind it holds, and what could not be seen when it was taken. With
 			if err != nil {
 				return failed(err)
 			}
-			return failure(showSnapshot(s.Out, format, about, snapshot))
+			return orFailed(showSnapshot(s.Out, format, about, snapshot))
 		},
 	}
 	cmd.Flags().StringVar(&key, "verify", "", "refuse what is not signed by the public key in `KEY`")
@@ -161,7 +161,7 @@ of which kind it holds, and what could not be seen when it was taken. With
 	return cmd
 }
 
-func failure(err error) error {
+func orFailed(err error) error {
 	if err != nil {
 		return failed(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
+	"github.com/merlon-security/merlon/internal/vuln"
 	"github.com/spf13/cobra"
 )
 
@@ -58,7 +59,7 @@ Ends when interrupted, with exit code 0; 2 wrong usage, 3 Merlon could not do it
 			if err != nil {
 				return err
 			}
-			if err := f.cluster.check("watch", paths); err != nil {
+			if err := f.cluster.check("watch", paths, false); err != nil {
 				return err
 			}
 			if slices.Contains(paths, "-") {
@@ -81,7 +82,7 @@ Ends when interrupted, with exit code 0; 2 wrong usage, 3 Merlon could not do it
 
 // notWatched are flags of scan that mean nothing here; a configuration file may
 // set them all the same.
-var notWatched = []string{"fail-on", "baseline", "framework", "frameworks"}
+var notWatched = []string{"fail-on", "baseline", "framework", "frameworks", "node", "host-root"}
 
 // watch is one run of the command.
 type watch struct {
@@ -97,6 +98,7 @@ type watch struct {
 	waivers     []finding.Waiver
 	blind       []*control.Control
 	day         string
+	advisories  func() []*vuln.Advisory
 	started     bool
 }
 
@@ -147,10 +149,14 @@ func (w *watch) run(ctx context.Context) error {
 		return err
 	}
 	w.chosen, w.lib = c, control.NewLibrary()
-	src, err := w.source(c, w.lib, true)
+	sources, err := w.sources(c, w.lib, true)
 	if err != nil {
 		return failed(err)
 	}
+	if w.advisories, err = w.scan.advisories(); err != nil {
+		return failed(err)
+	}
+	src := sources[0]
 	q := &queue{ready: make(chan struct{}, 1)}
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
@@ -162,6 +168,7 @@ func (w *watch) run(ctx context.Context) error {
 		case <-q.ready:
 			if w.session == nil {
 				w.identified(c, src)
+				w.filed(c)
 				w.begin()
 				timer = time.After(0)
 			} else if timer == nil {
@@ -203,7 +210,7 @@ func (w *watch) nextDay() <-chan time.Time {
 }
 
 func (w *watch) begin() {
-	w.session = assess.New(w.lib, w.chosen.run, assess.Options{Minor: w.chosen.minor, Params: w.params, Cluster: w.info.UID}).Begin()
+	w.session = assess.New(w.lib, w.chosen.run, assess.Options{Minor: w.chosen.minor, Params: w.params, Cluster: w.info.UID, Advisories: w.advisories}).Begin()
 	w.state, w.shown = &fact.Snapshot{}, map[string]*finding.Finding{}
 	w.inline = map[fact.Origin]map[fact.Ref][]finding.Waiver{}
 	w.day = today()

@@ -23,6 +23,7 @@ const (
 	EachNamespace Each = "namespace"
 	EachComponent Each = "component"
 	EachInput     Each = "input"
+	EachSubject   Each = "subject"
 )
 
 // Scope narrows what a control is judged for.
@@ -99,6 +100,10 @@ func (c *Control) Level() finding.Severity { return c.severity }
 // Hygiene reports whether the control is one of good order rather than of
 // security: off unless asked for.
 func (c *Control) Hygiene() bool { return c.Family() == "hygiene" }
+
+// Rights reports whether the control tells of somebody's rights, which merlon
+// rbac risky lists: a scan judges the roles and bindings that give them.
+func (c *Control) Rights() bool { return c.Family() == "rights" }
 
 // Frameworks returns the items that the control answers, by framework. The
 // caller does not change the map.

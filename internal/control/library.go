@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/control/expr"
@@ -34,6 +35,12 @@ type World interface {
 	// Bindings returns what grants something to a ServiceAccount or to the one
 	// that the pods of o run as.
 	Bindings(o *fact.Object) []*fact.Object
+	// Can reports whether somebody may do something, by whatever grants it.
+	Can(who Identity, q Question) (bool, error)
+	// Held returns how a binding of its own lets somebody do something.
+	Held(who Identity, q Question) ([]Grant, error)
+	// Who returns everybody who may do something, in order.
+	Who(q Question) ([]Identity, error)
 	// Of returns the object that a document belongs to, or nil.
 	Of(root fact.Value) *fact.Object
 }
@@ -55,8 +62,8 @@ type Library struct {
 // use.
 func NewLibrary() *Library {
 	lib := &Library{secrets: shower{secrets.New()}, pods: &podsecurity.Evaluator{}}
-	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject"}
-	lib.env = expr.NewEnv(vars, append(lib.textFunctions(), append(selectorFunctions(), append(worldFunctions(), lib.podSecurityLevel())...)...))
+	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject", "subject"}
+	lib.env = expr.NewEnv(vars, slices.Concat(lib.textFunctions(), selectorFunctions(), worldFunctions(), componentFunctions(), rightsFunctions(), []expr.Func{lib.podSecurityLevel()}))
 	return lib
 }
 
@@ -102,25 +109,12 @@ func (lib *Library) textFunctions() []expr.Func {
 			}
 			return expr.FromGo(kinds)
 		}),
+		textFunction("looser", 2, func(s []string) expr.Value { return looser(s[0], s[1]) }),
 		{Name: "secretKeys", Min: 1, Max: 1, Call: secretKeys},
 		textFunction("saysSecret", 1, func(s []string) expr.Value { return expr.BoolOf(secrets.SaysSecret(s[0])) }),
 		{Name: "secretsInCommand", Min: 1, Max: 1, Call: lib.secretsInCommand},
 		{Name: "unsortedKeys", Min: 1, Max: 1, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
 			return expr.FromGo(unsorted(args[0].Node(), nil))
-		}},
-		{Name: "flag", Min: 1, Max: 1, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
-			if c := f.World.(*view).judge.subject.Component; c != nil {
-				f.Note(c.Word(args[0].Str()))
-				return expr.StringOf(c.Flag(args[0].Str()))
-			}
-			return bad("flag")
-		}},
-		{Name: "flagSet", Min: 1, Max: 1, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
-			if c := f.World.(*view).judge.subject.Component; c != nil {
-				f.Note(c.Word(args[0].Str()))
-				return expr.BoolOf(c.FlagSet(args[0].Str()))
-			}
-			return bad("flagSet")
 		}},
 		{Name: "metadata", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
 			return f.World.(*view).judge.metadata(args[0])

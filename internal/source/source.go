@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
@@ -23,6 +24,12 @@ type Input struct {
 	Exclude []string  // patterns of files to leave out, in the form of .gitignore
 	Stdin   io.Reader // for "-"
 	Watch   bool      // go on and report changes until the context ends
+}
+
+// NodeInput is what a source of node facts reads.
+type NodeInput struct {
+	Root string    // where the machine's root is mounted; "" for the machine that Merlon runs on
+	Now  time.Time // for how long certificates still hold
 }
 
 // Counter is a Source that reads files and tells how many the last Collect read.

@@ -10,8 +10,14 @@ import (
 type Call struct{ Name, First string }
 
 // Calls returns the calls that the expression makes, those of the control's own
-// variables included.
-func (p *Program) Calls() []Call { return p.calls }
+// variables included. It parses the expression anew: hardly anyone asks.
+func (p *Program) Calls() []Call {
+	parsed, err := p.env.parse(p.Source)
+	if err != nil {
+		return nil // it compiled, so it parses
+	}
+	return callsOf(parsed, p.env)
+}
 
 // callsOf collects the calls of a parsed expression.
 func callsOf(e ast.Expr, env *Env) []Call {
@@ -32,7 +38,7 @@ func callsOf(e ast.Expr, env *Env) []Call {
 	}))
 	for _, name := range variablesOf(e) {
 		if i, ok := env.named[name]; ok {
-			out = append(out, env.programs[i].calls...)
+			out = append(out, env.programs[i].Calls()...)
 		}
 	}
 	return out

@@ -27,7 +27,6 @@ func (e *Env) interpreted(source string) (*Program, error) {
 	p := &Program{Source: source, env: e, names: map[string]bool{}}
 	identifiers(checked.NativeRep().Expr(), p.names)
 	footprintOf(checked.NativeRep().Expr(), e, nil, func(path Path) { p.footprint = append(p.footprint, path) })
-	p.calls = callsOf(checked.NativeRep().Expr(), e)
 	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
 		if x.Kind() == ast.CallKind {
 			if f, ok := e.funcs[x.AsCall().FunctionName()]; ok {

@@ -20,6 +20,7 @@ type feed struct {
 	resource
 	namespace string
 	workload  bool // the kind carries pods
+	dropped   bool // no longer served; guarded by the view's lock
 }
 
 // path is where the API server serves the feed.

@@ -23,10 +23,9 @@ type view struct {
 	world string // UID of the cluster
 	keep  bool   // messages of hidden objects, to show them should their owner go
 
-	feeds   map[*feed]*held
-	dropped map[*feed]bool
-	byUID   map[string]*entry
-	below   map[string]map[*entry]bool // by the UID of their controller, known or not
+	feeds map[*feed]*held
+	byUID map[string]*entry
+	below map[string]map[*entry]bool // by the UID of their controller, known or not
 	// holding is on until the first lists are whole: objects that carry pods wait
 	// for it, so that each is told once, with the number of its pods.
 	holding bool
@@ -55,7 +54,7 @@ type entry struct {
 }
 
 func newView(types *yamldoc.Types, keep bool, emit func(fact.Change) error) *view {
-	v := &view{emit: emit, proto: types.NewProtobufReader(), keep: keep, feeds: map[*feed]*held{}, dropped: map[*feed]bool{}, byUID: map[string]*entry{}, below: map[string]map[*entry]bool{}, holding: true}
+	v := &view{emit: emit, proto: types.NewProtobufReader(), keep: keep, feeds: map[*feed]*held{}, byUID: map[string]*entry{}, below: map[string]map[*entry]bool{}, holding: true}
 	v.proto.Lean = true
 	v.later = func(*entry) {}
 	return v
@@ -76,7 +75,7 @@ func key(id yamldoc.Identity) string { return id.Namespace + "/" + id.Name }
 func (v *view) begin(f *feed) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.dropped[f] {
+	if !f.dropped {
 		v.of(f).seen = map[string]bool{}
 	}
 }
@@ -85,7 +84,7 @@ func (v *view) begin(f *feed) {
 func (v *view) end(f *feed) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.dropped[f] {
+	if f.dropped {
 		return nil
 	}
 	h := v.of(f)
@@ -117,7 +116,7 @@ func (v *view) sweep(h *held) error {
 func (v *view) forget(f *feed) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.dropped[f] {
+	if f.dropped {
 		return nil
 	}
 	h := v.of(f)
@@ -129,7 +128,7 @@ func (v *view) forget(f *feed) error {
 func (v *view) upsert(f *feed, items ...item) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.dropped[f] {
+	if f.dropped {
 		return nil
 	}
 	for _, it := range items {
@@ -193,7 +192,7 @@ func (v *view) remove(h *held, e *entry) error {
 func (v *view) deleted(f *feed, id yamldoc.Identity) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.dropped[f] {
+	if f.dropped {
 		return nil
 	}
 	h := v.of(f)
@@ -315,7 +314,7 @@ func staticPod(o *fact.Object) string {
 func (v *view) trouble(f *feed, gap fact.Gap) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.dropped[f] {
+	if f.dropped {
 		return nil
 	}
 	h := v.of(f)
@@ -343,7 +342,7 @@ func (v *view) closed(h *held) error {
 func (v *view) seen(f *feed) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.dropped[f] {
+	if f.dropped {
 		return nil
 	}
 	return v.closed(v.of(f))
@@ -385,6 +384,6 @@ func (v *view) drop(f *feed) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.feeds, f)
-	v.dropped[f] = true
+	f.dropped = true
 	return err
 }
