@@ -38,6 +38,7 @@ type Session struct {
 // unit is one subject: an object with its pods and containers, a namespace, the
 // input, or somebody who is bound.
 type unit struct {
+	sort      sort
 	object    *fact.Object
 	namespace string
 	identity  *control.Identity
@@ -63,30 +64,28 @@ func (u unit) ready() *unit {
 // compare orders units as Assess judges them: objects, namespaces, the input,
 // those who are bound.
 func (u *unit) compare(v *unit) int {
-	if c := cmp.Compare(u.rank(), v.rank()); u == v || c != 0 {
+	if c := cmp.Compare(u.sort, v.sort); u == v || c != 0 {
 		return c
 	}
-	switch {
-	case u.object != nil:
+	switch u.sort {
+	case anObject:
 		return fact.Compare(u.object, v.object)
-	case u.identity != nil:
+	case somebody:
 		x, y := u.identity, v.identity
 		return cmp.Or(strings.Compare(x.Kind, y.Kind), strings.Compare(x.Namespace, y.Namespace), strings.Compare(x.Name, y.Name))
 	}
 	return strings.Compare(u.namespace, v.namespace)
 }
 
-func (u *unit) rank() int {
-	switch {
-	case u.object != nil:
-		return 0
-	case u.namespace != "":
-		return 1
-	case u.identity == nil:
-		return 2
-	}
-	return 3
-}
+// sort tells units apart, in the order in which they are judged.
+type sort uint8
+
+const (
+	anObject sort = iota
+	aNamespace
+	theInput
+	somebody
+)
 
 // Told is a finding that an Update judged anew: as it was and as it is. One of
 // them is nil when it was opened or closed.
@@ -191,7 +190,7 @@ func (u *update) object(before, after *fact.Object) {
 		u.end(n)
 	}
 	if after != nil {
-		u.objects[after] = u.begin(unit{object: after}.ready())
+		u.objects[after] = u.begin(unit{sort: anObject, object: after}.ready())
 	}
 }
 
@@ -201,7 +200,7 @@ func (u *update) space(name string) {
 	n := u.spaces[name]
 	switch known := u.world.known(name); {
 	case n == nil && known:
-		u.spaces[name] = u.begin(unit{namespace: name}.ready())
+		u.spaces[name] = u.begin(unit{sort: aNamespace, namespace: name}.ready())
 	case n != nil && known:
 		u.begin(n)
 	case n != nil:
@@ -213,7 +212,7 @@ func (u *update) space(name string) {
 func (u *update) whole() {
 	switch there := u.world.snapshot.Len() > 0; {
 	case there && u.input == nil:
-		u.input = u.begin(unit{}.ready())
+		u.input = u.begin(unit{sort: theInput}.ready())
 	case !there && u.input != nil:
 		u.end(u.input)
 		u.input = nil
@@ -230,7 +229,7 @@ func (u *update) bound() {
 	for _, i := range u.world.identities() {
 		now[i] = true
 		if u.given[i] == nil {
-			u.given[i] = u.begin(unit{identity: &i}.ready())
+			u.given[i] = u.begin(unit{sort: somebody, identity: &i}.ready())
 		}
 	}
 	for i, n := range u.given {
@@ -430,16 +429,15 @@ func (e *Engine) judging(w *world) *judging {
 func (k *judging) part(p *part) result {
 	k.sees = p.sees
 	k.judge.Forget()
-	switch u := p.unit; {
-	case u.object != nil:
+	switch u := p.unit; u.sort {
+	case anObject:
 		k.object(u.object)
-	case !p.sees:
-	case u.namespace != "":
+	case aNamespace:
 		k.namespace(u.namespace)
-	case u.identity != nil:
-		k.identity(*u.identity)
-	default:
+	case theInput:
 		k.input()
+	case somebody:
+		k.identity(*u.identity)
 	}
 	slices.Sort(k.world.asked)
 	r := result{findings: slices.Concat(k.findings...), asked: slices.Clone(slices.Compact(k.world.asked))}

@@ -126,7 +126,7 @@ func (g *game) compare(step int, x *side, what string) {
 	b := x.session.Assessment()
 	want, got := a.Report(nil, nil), b.Report(nil, nil)
 	if x.every == 1 {
-		g.heard(step, want)
+		g.heard(step, what, want)
 	}
 	// Writing bytes costs as much as judging, so that most steps compare what
 	// they are made of.
@@ -204,15 +204,15 @@ func (g *game) hear(step int, told []assess.Told) {
 }
 
 // heard holds what was told against the report.
-func (g *game) heard(step int, want *finding.Report) {
-	if len(g.told) != len(want.Findings) {
-		g.t.Fatalf("step %d: %d findings were told, %d are there", step, len(g.told), len(want.Findings))
-	}
+func (g *game) heard(step int, what string, want *finding.Report) {
 	for i := range want.Findings {
 		f := &want.Findings[i]
 		if known := (assess.Told{Before: g.told[f.ID], After: f}); !known.Same() {
-			g.t.Fatalf("step %d: %s %s was not told, or not as it is", step, f.Control, f.ID)
+			g.t.Fatalf("step %d: %s: %s of %+v was not told, or not as it is\n%+v\n%+v", step, what, f.Control, f.Subject, f, g.told[f.ID])
 		}
+	}
+	if len(g.told) != len(want.Findings) {
+		g.t.Fatalf("step %d: %s: %d findings were told, %d are there", step, what, len(g.told), len(want.Findings))
 	}
 }
 
