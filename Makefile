@@ -25,6 +25,7 @@ stage:
 test: build deps stage ## everything that CI holds
 	$(STAGE) vet $(GO) vet ./...
 	CGO_ENABLED=1 $(STAGE) unit $(GO) test -race $$($(GO) list ./... | grep -v /test/live)
+	$(STAGE) engine $(GO) test -count=1 -run TestIncrementalEqualsFull -long ./internal/assess
 	$(STAGE) controls $(BIN) controls test
 	$(STAGE) lab-vet $(GO) -C test/cluster vet ./...
 	$(STAGE) lab $(GO) -C test/cluster test ./...
@@ -42,6 +43,7 @@ conformance: ## holds Merlon against test cases of other projects, where ORACLES
 
 bench: build tools ## CPU and memory beside reading and decoding the same files, and beside listing the same cluster
 	$(GO) run ./test/bench -merlon $(BIN)
+	$(GO) run ./test/bench -engine
 	$(GO) -C test/bench/fill build -trimpath -o $(CURDIR)/bin/fill .
 	$(LAB) run --audit-policy test/bench/fill/audit.yaml --arg kube-controller-manager:--controllers=serviceaccount-controller -- \
 	  $(GO) run ./test/bench -merlon $(BIN) -cluster bin/fill

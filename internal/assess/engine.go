@@ -6,7 +6,6 @@
 package assess
 
 import (
-	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
-	"github.com/merlon-security/merlon/internal/framework"
 	"github.com/merlon-security/merlon/internal/vuln"
 )
 
@@ -49,7 +47,8 @@ type Engine struct {
 	controls []*entry
 	mu       sync.Mutex
 	plans    map[string]*plans
-	scopes   int // how many plans there are
+	each     map[control.Each]*plan // of scopes without a kind
+	scopes   int                    // how many plans there are
 }
 
 // entry is one control and its compiled form.
@@ -64,7 +63,7 @@ type plans struct{ object, pod, container, component *plan }
 
 // New returns an engine for the controls. Nothing is compiled yet.
 func New(lib *control.Library, controls []*control.Control, options Options) *Engine {
-	e := &Engine{lib: lib, options: options, plans: map[string]*plans{}}
+	e := &Engine{lib: lib, options: options, plans: map[string]*plans{}, each: map[control.Each]*plan{}}
 	for i, c := range controls {
 		e.controls = append(e.controls, &entry{index: i, control: c, compiled: sync.OnceValues(func() (*control.Compiled, error) {
 			return c.Compile(lib, options.Params[c.ID])
@@ -92,6 +91,25 @@ func (e *Engine) plansFor(groupKind string) *plans {
 		container: e.planOf(byScope[control.EachContainer]), component: e.planOf(byScope[control.EachComponent]),
 	}
 	e.plans[groupKind] = p
+	return p
+}
+
+// planEach returns the plan of a scope that has no kind, each control in a group
+// of its own that remembers nothing.
+func (e *Engine) planEach(each control.Each) *plan {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.each[each]
+	if p == nil {
+		p = &plan{index: e.scopes}
+		e.scopes++
+		for _, en := range e.controls {
+			if en.control.Scope.Each == each {
+				p.groups = append(p.groups, group{entries: []*entry{en}, sees: true})
+			}
+		}
+		e.each[each] = p
+	}
 	return p
 }
 
@@ -123,18 +141,27 @@ func (t *tally) add(v finding.Verdict, n int) {
 // worker judges objects one after the other.
 type worker struct {
 	engine   *Engine
+	world    *world
 	judge    *control.Judge
 	subject  control.Subject
 	tallies  []tally
 	findings [][]finding.Finding // blocks, for a finding is large and a slice that grows copies
 	memories []memory
-	world    *world
 	witness  *fact.Object // names the namespace in question, which the input does not hold
 	err      error
+
+	// Of a session: which groups are run, and how each verdict is counted.
+	only  func(*group) bool
+	tally func(*entry, finding.Verdict)
 }
 
 func (e *Engine) worker(w *world) *worker {
 	return &worker{engine: e, world: w, judge: control.NewJudge(e.lib, w, e.options.Minor), tallies: make([]tally, len(e.controls))}
+}
+
+// ask lets the worker's controls see the world through w.
+func (k *worker) ask(w control.World) {
+	k.judge = control.NewJudge(k.engine.lib, w, k.engine.options.Minor)
 }
 
 // Assess judges the whole snapshot. The report has findings, gaps and what the
@@ -143,11 +170,7 @@ func (e *Engine) worker(w *world) *worker {
 func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
 	w := newWorld(s)
 	objects := s.Objects()
-	n := e.options.Workers
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	n = max(1, min(n, len(objects)/64))
+	n := e.workers(len(objects))
 	workers := make([]*worker, n)
 	var wg sync.WaitGroup
 	for i := range workers {
@@ -157,9 +180,9 @@ func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
 	}
 	wg.Wait()
 	last := workers[n-1]
-	last.namespaces(w)
-	last.input(w)
-	last.subjects(w)
+	last.namespaces()
+	last.input()
+	last.subjects()
 	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: len(objects)}
 	plans := e.allPlans()
 	for _, k := range workers {
@@ -173,6 +196,15 @@ func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
 	}
 	a.merge()
 	return a, nil
+}
+
+// workers returns how many work on a number of objects at once.
+func (e *Engine) workers(objects int) int {
+	n := e.options.Workers
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	return max(1, min(n, objects/64))
 }
 
 func (k *worker) objects(objects []*fact.Object) {
@@ -208,7 +240,7 @@ func (k *worker) object(o *fact.Object) {
 
 // run judges one subject by the controls of a plan.
 func (k *worker) run(p *plan, s control.Subject) {
-	if len(p.groups) == 0 {
+	if len(p.groups) == 0 || k.err != nil {
 		return
 	}
 	k.subject = s
@@ -216,6 +248,9 @@ func (k *worker) run(p *plan, s control.Subject) {
 	m := k.memory(p)
 	for i := range p.groups {
 		g := &p.groups[i]
+		if k.only != nil && !k.only(g) {
+			continue
+		}
 		known, ok := m.key(p, g, &k.subject)
 		if !ok {
 			k.group(g, nil)
@@ -270,12 +305,19 @@ func (k *worker) recall(g *group, r *remembered) {
 	for _, j := range r.again {
 		k.again(g.entries[j], r.verdicts[j])
 	}
-	if k.engine.options.Observe == nil {
+	observe := k.engine.options.Observe
+	if observe == nil && k.tally == nil {
 		return // the rest is counted at the end
 	}
 	for j, e := range g.entries {
-		if r.verdicts[j] != "" {
-			k.engine.options.Observe(e.control, k.subject, r.verdicts[j])
+		if r.verdicts[j] == "" {
+			continue
+		}
+		if observe != nil {
+			observe(e.control, k.subject, r.verdicts[j])
+		}
+		if k.tally != nil {
+			k.tally(e, r.verdicts[j])
 		}
 	}
 }
@@ -318,6 +360,10 @@ func (k *worker) count(e *entry, v finding.Verdict) {
 	if observe := k.engine.options.Observe; observe != nil {
 		observe(e.control, k.subject, v)
 	}
+	if k.tally != nil {
+		k.tally(e, v)
+		return
+	}
 	k.tallies[e.index].add(v, 1)
 }
 
@@ -329,45 +375,25 @@ func applies(c *control.Control, s *control.Subject) bool {
 }
 
 // namespaces judges each namespace of the input once.
-func (k *worker) namespaces(w *world) {
-	var entries []*entry
-	for _, e := range k.engine.controls {
-		if e.control.Scope.Each == control.EachNamespace {
-			entries = append(entries, e)
-		}
-	}
-	if len(entries) == 0 || k.err != nil {
+func (k *worker) namespaces() {
+	if len(k.engine.planEach(control.EachNamespace).groups) == 0 {
 		return
 	}
-	for _, name := range w.namespaceNames() {
-		ns := w.Find("Namespace", "", name)
-		k.witness = w.witness(name)
-		k.run(k.engine.alone(entries), control.Subject{Object: ns, Namespace: name, Declared: ns != nil})
+	for _, name := range k.world.namespaceNames() {
+		k.namespace(name)
 	}
 }
 
-// alone puts each control into a group of its own that remembers nothing.
-func (e *Engine) alone(entries []*entry) *plan {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	p := &plan{index: e.scopes, groups: make([]group, len(entries))}
-	e.scopes++
-	for i, en := range entries {
-		p.groups[i] = group{entries: []*entry{en}}
-	}
-	return p
+func (k *worker) namespace(name string) {
+	ns := k.world.Find("Namespace", "", name)
+	k.witness = k.world.witness(name)
+	k.run(k.engine.planEach(control.EachNamespace), control.Subject{Object: ns, Namespace: name, Declared: ns != nil})
 }
 
-// input judges the input as a whole.
-func (k *worker) input(w *world) {
-	var entries []*entry
-	for _, e := range k.engine.controls {
-		if e.control.Scope.Each == control.EachInput {
-			entries = append(entries, e)
-		}
-	}
-	if len(entries) > 0 && len(w.objects) > 0 && k.err == nil {
-		k.run(k.engine.alone(entries), control.Subject{})
+// input judges the input as a whole, if it holds anything.
+func (k *worker) input() {
+	if k.world.snapshot.Len() > 0 {
+		k.run(k.engine.planEach(control.EachInput), control.Subject{})
 	}
 }
 
@@ -430,86 +456,4 @@ func namedAt(o *fact.Object) finding.Location {
 		at = ns
 	}
 	return finding.Location{File: o.Origin.File, Line: at.Pos().Line, Column: at.Pos().Column}
-}
-
-// Assessment is what an engine found, before waivers and roll-ups.
-type Assessment struct {
-	engine   *Engine
-	tallies  []tally
-	findings []finding.Finding
-	gaps     []fact.Gap
-	objects  int
-}
-
-func (a *Assessment) add(k *worker) {
-	for i, t := range k.tallies {
-		a.tallies[i].pass += t.pass
-		a.tallies[i].fail += t.fail
-		a.tallies[i].unknown += t.unknown
-	}
-	a.findings = slices.Grow(a.findings, len(k.findings)*blockSize)
-	for _, block := range k.findings {
-		a.findings = append(a.findings, block...)
-	}
-}
-
-// maxAlso is how many further places of one finding are listed.
-const maxAlso = 20
-
-// merge makes one finding of those with one identity.
-func (a *Assessment) merge() {
-	at := make(map[string]int, len(a.findings))
-	kept := a.findings[:0]
-	for _, f := range a.findings {
-		if i, ok := at[f.ID]; ok {
-			kept[i].Count++
-			if len(kept[i].Also) < maxAlso && f.Location != kept[i].Location {
-				kept[i].Also = append(kept[i].Also, f.Location)
-			}
-			continue
-		}
-		at[f.ID] = len(kept)
-		kept = append(kept, f)
-	}
-	a.findings = kept
-	finding.Sort(a.findings)
-}
-
-// Results tells how each control stood, for the roll-up of frameworks.
-func (a *Assessment) Results() []framework.Result {
-	out := make([]framework.Result, len(a.tallies))
-	for i, t := range a.tallies {
-		c := a.engine.controls[i].control
-		out[i] = framework.Result{Control: c.ID, Frameworks: c.Frameworks(), Pass: t.pass, Fail: t.fail, Unknown: t.unknown, Run: true}
-	}
-	return out
-}
-
-// Report returns the report of the assessment, with the roll-up of frameworks.
-// left are controls that were left out by choice, so that an item they answer
-// does not pass unseen.
-func (a *Assessment) Report(frameworks []*framework.Framework, left []*control.Control) *finding.Report {
-	r := &finding.Report{
-		Schema: finding.Schema, Kubernetes: fmt.Sprintf("1.%d", a.engine.options.Minor),
-		Findings: a.findings, Gaps: make([]finding.Gap, 0, len(a.gaps)), Frameworks: make([]finding.Framework, 0, len(frameworks)),
-	}
-	if r.Findings == nil {
-		r.Findings = []finding.Finding{}
-	}
-	for _, g := range a.gaps {
-		r.Gaps = append(r.Gaps, finding.Gap{
-			Kind: g.Kind, Source: g.Source, Subject: g.Subject, Message: g.Message,
-			Location: finding.Location{File: g.File, Line: g.Pos.Line, Column: g.Pos.Column},
-		})
-	}
-	results := a.Results()
-	for _, c := range left {
-		results = append(results, framework.Result{Control: c.ID, Frameworks: c.Frameworks()})
-	}
-	for _, f := range frameworks {
-		r.Frameworks = append(r.Frameworks, f.RollUp(results, unseen(a.gaps), a.engine.options.Minor))
-	}
-	r.Summary.Objects, r.Summary.Controls = a.objects, len(a.engine.controls)
-	r.Summarise()
-	return r
 }

@@ -2,6 +2,7 @@ package assess
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
@@ -11,20 +12,25 @@ import (
 
 // subjects judges everybody whom a binding of the input names, once. Those whom
 // only bindings of every cluster name are known and left out.
-func (k *worker) subjects(w *world) {
-	var entries []*entry
-	for _, e := range k.engine.controls {
-		if e.control.Scope.Each == control.EachSubject {
-			entries = append(entries, e)
-		}
-	}
-	if len(entries) == 0 || k.err != nil {
+func (k *worker) subjects() {
+	if len(k.engine.planEach(control.EachSubject).groups) == 0 {
 		return
 	}
-	p := k.engine.alone(entries)
-	for _, s := range w.rbac().Given() {
-		k.run(p, control.Subject{Identity: &control.Identity{Kind: string(s.Kind), Namespace: s.Namespace, Name: s.Name}})
+	for _, i := range k.world.identities() {
+		k.identity(i)
 	}
+}
+
+func (k *worker) identity(i control.Identity) {
+	k.run(k.engine.planEach(control.EachSubject), control.Subject{Identity: &i})
+}
+
+func (w *world) identities() []control.Identity {
+	var out []control.Identity
+	for _, s := range w.rbac().Given() {
+		out = append(out, control.Identity{Kind: string(s.Kind), Namespace: s.Namespace, Name: s.Name})
+	}
+	return out
 }
 
 // subjectOf returns the API group and the subject of a finding about somebody.
@@ -64,6 +70,9 @@ func (w *world) Can(who control.Identity, q control.Question) (bool, error) {
 		return false, err
 	}
 	x, s := w.rbac(), subject(who)
+	if isNode(s) {
+		x = w.nodes() // what a node may do depends on what runs on it
+	}
 	if q.Namespace != "*" {
 		return x.Can(s.User(), r), nil
 	}
@@ -79,6 +88,10 @@ func (w *world) Can(who control.Identity, q control.Question) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+func isNode(s rbac.Subject) bool {
+	return s.Kind == rbac.GroupKind && s.Name == rbac.Nodes || slices.Contains(s.User().Groups, rbac.Nodes)
 }
 
 func groupsOf(s rbac.Subject) []rbac.Subject {
@@ -133,4 +146,48 @@ func (w *world) Who(q control.Question) ([]control.Identity, error) {
 		}
 	}
 	return out, nil
+}
+
+// Can, Held and Who rest on who is bound and on the roles.
+
+// Can asks what somebody may do: of a node, everything has a say.
+func (a *asking) Can(who control.Identity, q control.Question) (bool, error) {
+	s := subject(who)
+	if isNode(s) {
+		a.ask(anything())
+	}
+	for _, of := range append([]rbac.Subject{s}, groupsOf(s)...) {
+		a.holds(of)
+	}
+	return a.world.Can(who, q)
+}
+
+// Held asks by which bindings of its own somebody may do something.
+func (a *asking) Held(who control.Identity, q control.Question) ([]control.Grant, error) {
+	a.holds(subject(who))
+	return a.world.Held(who, q)
+}
+
+// Who asks about everybody.
+func (a *asking) Who(q control.Question) ([]control.Identity, error) {
+	a.ask(rights())
+	return a.world.Who(q)
+}
+
+// holds asks for the bindings of a subject, and their roles.
+func (a *asking) holds(s rbac.Subject) {
+	a.cluster()
+	a.ask(bound(string(s.Kind), s.Namespace, s.Name))
+	if s.Kind == rbac.ServiceAccountKind {
+		a.ask(bound(string(rbac.UserKind), "", s.User().Name))
+	}
+	for _, b := range a.world.rbac().Bindings(s) {
+		a.Rules(b)
+	}
+}
+
+// cluster asks whether the input is all that a cluster has, so that roles which
+// are not in it are nowhere.
+func (a *asking) cluster() {
+	a.ask(found(fact.Ref{Group: rbac.Group, Kind: "ClusterRole", Name: "cluster-admin"}))
 }

@@ -25,6 +25,7 @@ func functionDocs() map[string][2]string {
 		"find":             {"find(kind, namespace, name)", "optional: one object; `namespace` is `\"\"` for cluster-scoped kinds"},
 		"workloads":        {"workloads(namespace)", "objects that carry pods in a namespace"},
 		"pods":             {"pods(object)", "the pods an object carries, each with `metadata`, `spec`"},
+		"podSecurityLevel": {"podSecurityLevel(object, version)", "the strictest Pod Security level that all pods of an object meet, `privileged`, `baseline` or `restricted`, by the upstream library and the policy of a version, `latest` or `v1.30`"},
 		"containers":       {"containers(pod)", "all containers of a pod: init, then app, then ephemeral"},
 		"selected":         {"selected(object)", "objects carrying pods that a Service, NetworkPolicy, PodDisruptionBudget selects"},
 		"selecting":        {"selecting(kind, object)", "objects of `Service`, `networking.k8s.io/NetworkPolicy`, `policy/PodDisruptionBudget` whose selector selects the pods that `object` carries"},

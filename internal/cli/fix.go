@@ -114,7 +114,7 @@ func (x *fixer) run(ctx context.Context) error {
 	if err := x.readStdin(); err != nil {
 		return failed(err)
 	}
-	sources, err := x.sources(c, control.NewLibrary())
+	sources, err := x.sources(c, control.NewLibrary(), false)
 	if err != nil {
 		return failed(err)
 	}

@@ -37,6 +37,9 @@ const scanExamples = `  # what is wrong with what we deploy
   merlon scan --cluster
   merlon scan --context production --namespace shop
 
+  # what was saved yesterday, or elsewhere
+  merlon scan --snapshot production.snapshot --verify key.pub
+
   # only what is new since the last release, failing from medium on
   merlon scan deploy/ --baseline last.json --fail-on medium
 
@@ -61,6 +64,8 @@ type scanFlags struct {
 	config        string
 	trustTree     bool
 	noInline      bool
+	snapshot      string
+	verify        string
 	cluster       clusterFlags
 	node          bool
 	hostRoot      string
@@ -91,7 +96,12 @@ could not do it, or could not read all of it.`,
 			if err != nil {
 				return err
 			}
-			if err := f.cluster.check(paths, f.node); err != nil {
+			if f.snapshot != "" || f.verify != "" {
+				err = f.checkSnapshot(paths)
+			} else {
+				err = f.cluster.check("scan", paths, f.node)
+			}
+			if err != nil {
 				return err
 			}
 			f.cluster.ownVersion = cmd.Flags().Changed("k8s-version")
@@ -99,7 +109,22 @@ could not do it, or could not read all of it.`,
 		},
 	}
 	f.register(cmd.Flags())
+	cmd.Flags().StringVar(&f.snapshot, "snapshot", "", "scan what merlon snapshot save has written into `FILE`")
+	cmd.Flags().StringVar(&f.verify, "verify", "", "refuse a snapshot that is not signed by the public key in `KEY`")
 	return cmd
+}
+
+// checkSnapshot refuses flags that contradict each other.
+func (f *scanFlags) checkSnapshot(paths []string) error {
+	switch {
+	case f.snapshot == "":
+		return usage("--verify is about a snapshot: add --snapshot FILE")
+	case len(paths) > 0 || f.cluster.wanted() || f.node:
+		return usage("scan reads a snapshot, or PATHs, a cluster or a node")
+	case f.cluster.kubeconfig != "" || len(f.cluster.namespaces) > 0 || len(f.cluster.with) > 0:
+		return usage("--kubeconfig, --namespace and --with are about a cluster, not a snapshot of one")
+	}
+	return nil
 }
 
 // register declares the flags.
@@ -133,6 +158,7 @@ type scan struct {
 	params  map[string]map[string]any
 	notices []string
 	info    source.ClusterInfo // of the cluster that was read
+	taken   string             // when the snapshot was that was read
 }
 
 // chosen is what a scan judges with.
@@ -161,7 +187,7 @@ func (s *scan) run(ctx context.Context) error {
 		return err
 	}
 	lib := control.NewLibrary()
-	sources, err := s.sources(c, lib)
+	sources, err := s.sources(c, lib, false)
 	if err != nil {
 		return failed(err)
 	}
@@ -178,6 +204,7 @@ func (s *scan) run(ctx context.Context) error {
 			return failed(err)
 		}
 	}
+	s.filed(c)
 	engine := assess.New(lib, c.run, assess.Options{Minor: c.minor, Params: s.params, Cluster: s.info.UID, Advisories: advisories})
 	a, err := engine.Assess(snapshot)
 	if err != nil {

@@ -42,14 +42,16 @@ func (f *clusterFlags) register(fl *pflag.FlagSet) {
 func (f *clusterFlags) wanted() bool { return f.on || f.context != "" }
 
 // check refuses flags that contradict each other.
-func (f *clusterFlags) check(paths []string, node bool) error {
+func (f *clusterFlags) check(command string, paths []string, node bool) error {
 	switch {
 	case f.wanted() && len(paths) > 0:
-		return usage("scan reads either PATHs or a cluster (--cluster, --context), not both")
+		return usage("%s reads either PATHs or a cluster (--cluster, --context), not both", command)
 	case !f.wanted() && (f.kubeconfig != "" || len(f.namespaces) > 0 || len(f.with) > 0):
 		return usage("--kubeconfig, --namespace and --with are about a cluster: add --cluster or --context NAME")
-	case !f.wanted() && !node && len(paths) == 0:
+	case !f.wanted() && !node && len(paths) == 0 && command == "scan":
 		return usage("scan needs a PATH: a file, a folder, or - for standard input; or --cluster; or --node")
+	case !f.wanted() && !node && len(paths) == 0:
+		return usage("%s needs a PATH: a file or a folder; or --cluster", command)
 	}
 	return checkWith(f.with)
 }
@@ -82,9 +84,40 @@ func (f *clusterFlags) source(lib *control.Library, controls []*control.Control,
 // described settles what only the cluster tells: its identity, the version to
 // judge for, and the controls that cannot be judged for what was not seen.
 func (s *scan) described(c *chosen, lib *control.Library, src source.Source, snapshot *fact.Snapshot) error {
+	if !s.identified(c, src) {
+		return nil
+	}
+	run, blind, err := control.Blind(lib, c.run, s.params, snapshot.Gaps())
+	if err != nil {
+		return err
+	}
+	c.run, c.left = run, append(c.left, blind...)
+	if len(blind) > 0 {
+		s.notices = append(s.notices, blinded(blind))
+	}
+	return nil
+}
+
+func blinded(blind []*control.Control) string {
+	return fmt.Sprintf("%d controls were not run, because objects they look at were not seen: %s", len(blind), strings.Join(idsOf(blind), ", "))
+}
+
+// filed leaves out the controls that are about what runs, where no cluster was
+// read and none of them was asked for by name.
+func (s *scan) filed(c *chosen) {
+	if s.info.Server == "" && len(s.flags.controls) == 0 {
+		filed, running := control.Filed(c.run)
+		c.run, c.left = filed, append(c.left, running...)
+	}
+}
+
+// identified settles what a cluster says of itself, and leaves out the controls
+// that are about how something was written. It reports false when the source is
+// no cluster.
+func (s *scan) identified(c *chosen, src source.Source) bool {
 	d, ok := src.(source.Describer)
 	if !ok {
-		return nil
+		return false
 	}
 	s.info = d.Cluster()
 	if !s.flags.cluster.ownVersion {
@@ -96,20 +129,12 @@ func (s *scan) described(c *chosen, lib *control.Library, src source.Source, sna
 			s.notices = append(s.notices, fmt.Sprintf("the API server's version %s is not one that this Merlon knows: judged for 1.%d", s.info.Version, assess.NewestMinor()))
 		}
 	}
-	if n := skew(s.info.Date, time.Now()); n != "" {
+	if n := skew(s.info.Date, time.Now()); n != "" { // a snapshot has no date
 		s.notices = append(s.notices, n)
 	}
 	living, written := control.Living(c.run)
-	c.left = append(c.left, written...)
-	run, blind, err := control.Blind(lib, living, s.params, snapshot.Gaps())
-	if err != nil {
-		return err
-	}
-	c.run, c.left = run, append(c.left, blind...)
-	if len(blind) > 0 {
-		s.notices = append(s.notices, fmt.Sprintf("%d controls were not run, because objects they look at were not seen: %s", len(blind), strings.Join(idsOf(blind), ", ")))
-	}
-	return nil
+	c.run, c.left = living, append(c.left, written...)
+	return true
 }
 
 // maxSkew is how far two clocks may be apart unnoticed.
@@ -142,8 +167,9 @@ func (s *scan) reportCluster() *finding.Cluster {
 	if s.info.Server == "" {
 		return nil
 	}
-	return &finding.Cluster{
-		UID: s.info.UID, Server: s.info.Server, Version: s.info.Version, Context: s.info.Context,
-		Time: time.Now().UTC().Format(time.RFC3339),
+	taken := s.taken
+	if taken == "" {
+		taken = time.Now().UTC().Format(time.RFC3339)
 	}
+	return &finding.Cluster{UID: s.info.UID, Server: s.info.Server, Version: s.info.Version, Context: s.info.Context, Time: taken}
 }

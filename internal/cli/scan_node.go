@@ -13,8 +13,13 @@ import (
 	"github.com/merlon-security/merlon/internal/vuln"
 )
 
-// sources returns what the scan reads: files, or a cluster; the machine, or both.
-func (s *scan) sources(c *chosen, lib *control.Library) ([]source.Source, error) {
+// sources returns what the scan reads: a snapshot; or files, or a cluster; the
+// machine, or both.
+func (s *scan) sources(c *chosen, lib *control.Library, watch bool) ([]source.Source, error) {
+	if s.flags.snapshot != "" {
+		src, err := s.fromSnapshot()
+		return []source.Source{src}, err
+	}
 	var out []source.Source
 	add := func(name string, fill func(any)) error {
 		kind, _ := config.Find(builtin.Sources(), name)
@@ -27,14 +32,14 @@ func (s *scan) sources(c *chosen, lib *control.Library) ([]source.Source, error)
 	}
 	if len(s.paths) > 0 {
 		err := add("manifest", func(v any) {
-			*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In}
+			*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In, Watch: watch}
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
 	if s.flags.cluster.wanted() {
-		src, err := s.flags.cluster.source(lib, c.run, s.params, false)
+		src, err := s.flags.cluster.source(lib, c.run, s.params, watch)
 		if err != nil {
 			return nil, err
 		}

@@ -70,6 +70,7 @@ type Control struct {
 	Message   string             `yaml:"message"`
 	At        []string           `yaml:"at"`
 	Redact    bool               `yaml:"redact"`
+	Running   bool               `yaml:"running"` // about what runs: in files it would only repeat what other controls say
 	Written   bool               `yaml:"written"` // about how a person wrote it, which an API server does not keep
 	Patch     []PatchStep        `yaml:"patch"`
 

@@ -306,8 +306,8 @@ type Judge struct {
 	trace, placed expr.Trace
 	buf           []byte
 
-	lists map[[2]string]expr.Value // objects of a kind and namespace
-	named map[[2]string]bool       // whether a name and its value carry a secret
+	lists map[[2]string]listing // objects of a kind and namespace
+	named map[[2]string]bool    // whether a name and its value carry a secret
 }
 
 // NewJudge returns a judge for a Kubernetes minor version. world answers the
@@ -324,6 +324,10 @@ func (j *Judge) Subject(s *Subject) {
 	j.subject = s
 	j.frame.Reset()
 }
+
+// Forget drops the answers of the world that are kept for the subjects that
+// follow, so that they ask for themselves.
+func (j *Judge) Forget() { j.selectingOf, j.selected = nil, nil }
 
 // variable computes a variable at its first use for a subject.
 func (j *Judge) variable(name string) expr.Value {

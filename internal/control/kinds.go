@@ -147,6 +147,19 @@ func Living(controls []*Control) (living, written []*Control) {
 	return living, written
 }
 
+// Filed splits controls into those that can be judged of files and those that are
+// about what runs in a cluster.
+func Filed(controls []*Control) (filed, running []*Control) {
+	for _, c := range controls {
+		if c.Running {
+			running = append(running, c)
+		} else {
+			filed = append(filed, c)
+		}
+	}
+	return filed, running
+}
+
 // Blind splits controls into those that can be judged in spite of some gaps and
 // those that cannot: whose subjects are all hidden, or who look up objects that
 // are, so that absence would speak for nothing.

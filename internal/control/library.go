@@ -8,6 +8,7 @@ import (
 
 	"github.com/merlon-security/merlon/internal/control/expr"
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/podsecurity"
 	"github.com/merlon-security/merlon/internal/secrets"
 )
 
@@ -62,6 +63,7 @@ type view struct {
 type Library struct {
 	env     *expr.Env
 	secrets shower
+	pods    *podsecurity.Evaluator
 }
 
 // Function is what a control can call, for documentation.
@@ -73,7 +75,7 @@ type Function struct {
 
 // Functions lists what Merlon adds to CEL, by name.
 func Functions() []Function {
-	lib := &Library{secrets: shower{secrets.New()}}
+	lib := &Library{secrets: shower{secrets.New()}, pods: &podsecurity.Evaluator{}}
 	var out []Function
 	for _, f := range lib.functions() {
 		out = append(out, Function{f.Name, f.Min, f.Max, f.Whole})
@@ -83,13 +85,13 @@ func Functions() []Function {
 }
 
 func (lib *Library) functions() []expr.Func {
-	return slices.Concat(lib.textFunctions(), selectorFunctions(), worldFunctions(), componentFunctions(), rightsFunctions())
+	return slices.Concat(lib.textFunctions(), selectorFunctions(), worldFunctions(), componentFunctions(), rightsFunctions(), []expr.Func{lib.podSecurityLevel()})
 }
 
 // NewLibrary returns the environment of all controls. It is safe for concurrent
 // use.
 func NewLibrary() *Library {
-	lib := &Library{secrets: shower{secrets.New()}}
+	lib := &Library{secrets: shower{secrets.New()}, pods: &podsecurity.Evaluator{}}
 	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject", "subject"}
 	lib.env = expr.NewEnv(vars, lib.functions())
 	return lib
@@ -98,7 +100,7 @@ func NewLibrary() *Library {
 // Interpreted returns the library with cel-go running every expression: slow, and
 // what tests hold the native code against.
 func (lib *Library) Interpreted() *Library {
-	return &Library{secrets: lib.secrets, env: lib.env.Interpreted()}
+	return &Library{secrets: lib.secrets, pods: lib.pods, env: lib.env.Interpreted()}
 }
 
 // bad is the error of a function that was given something it cannot take.
@@ -395,20 +397,28 @@ func portOf(s string) (protocol string, port uint16, ok bool) {
 // maxKept bounds what a judge keeps of each sort of answer.
 const maxKept = 4096
 
+// listing is objects as expressions read them, and the list they were made of.
+type listing struct {
+	of []*fact.Object
+	v  expr.Value
+}
+
 // objects returns the objects of a kind. Many controls ask for those of the
-// namespace in hand, and its objects are judged one after the other, so the
-// answers are kept.
+// namespace in hand, and its objects are judged one after the other, so what
+// was made of an answer is kept. The world is asked each time: it may want to
+// know what a verdict rests on.
 func (j *Judge) objects(w World, kind, namespace string) expr.Value {
 	key := [2]string{kind, namespace}
-	v, ok := j.lists[key]
-	if !ok {
+	list := w.Objects(kind, namespace)
+	known, ok := j.lists[key]
+	if !ok || len(known.of) != len(list) || len(list) > 0 && &known.of[0] != &list[0] {
 		if j.lists == nil || len(j.lists) >= maxKept {
-			j.lists = map[[2]string]expr.Value{}
+			j.lists = map[[2]string]listing{}
 		}
-		v = objectList(w.Objects(kind, namespace))
-		j.lists[key] = v
+		known = listing{list, objectList(list)}
+		j.lists[key] = known
 	}
-	return v
+	return known.v
 }
 
 // secret reports whether a value under a name looks like a secret. Labels and

@@ -137,7 +137,7 @@ func headOf(data []byte) []byte {
 			if string(key) == "cases" {
 				return head
 			}
-			keep = slices.Contains([]string{"title", "aliases", "severity", "maps", "scope", "written"}, string(key))
+			keep = slices.Contains([]string{"title", "aliases", "severity", "maps", "scope", "written", "running"}, string(key))
 		case first != ' ' && first != '\n' && first != '#' && first != '-':
 			return nil
 		}

@@ -309,13 +309,12 @@ func (x *Index) change(c fact.Change) {
 	x.deactivate(ref)
 	list := slices.Clone(x.objects.get(ref))
 	at := slices.IndexFunc(list, func(o *fact.Object) bool { return o.Origin == c.Object.Origin })
-	switch {
-	case c.Op == fact.Upsert && at >= 0:
-		list[at] = c.Object
-	case c.Op == fact.Upsert:
-		list = append(list, c.Object)
-	case at >= 0:
+	if at >= 0 {
 		list = slices.Delete(list, at, at+1)
+	}
+	if c.Op == fact.Upsert { // of two of one name the last of a snapshot counts
+		i, _ := slices.BinarySearchFunc(list, c.Object, fact.Compare)
+		list = slices.Insert(list, i, c.Object)
 	}
 	if len(list) == 0 {
 		x.objects.delete(ref)

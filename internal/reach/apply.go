@@ -20,13 +20,12 @@ func (m *Model) Apply(changes ...fact.Change) *Model {
 		i := slices.IndexFunc(objects, func(o *fact.Object) bool {
 			return o.Name == c.Object.Name && o.Ref() == c.Object.Ref() && o.Origin == c.Object.Origin
 		})
-		switch {
-		case i < 0 && c.Op == fact.Upsert:
-			objects = append(objects, c.Object)
-		case i >= 0 && c.Op == fact.Upsert:
-			objects[i] = c.Object
-		case i >= 0:
+		if i >= 0 {
 			objects = slices.Delete(objects, i, i+1)
+		}
+		if c.Op == fact.Upsert { // in the order of a snapshot, as a new model would see them
+			at, _ := slices.BinarySearchFunc(objects, c.Object, fact.Compare)
+			objects = slices.Insert(objects, at, c.Object)
 		}
 		only = only && isPolicy(c.Object)
 	}

@@ -23,6 +23,7 @@ type Input struct {
 	Paths   []string  // files and folders; "-" is standard input
 	Exclude []string  // patterns of files to leave out, in the form of .gitignore
 	Stdin   io.Reader // for "-"
+	Watch   bool      // go on and report changes until the context ends
 }
 
 // NodeInput is what a source of node facts reads.

@@ -11,7 +11,8 @@
 //
 //	go run ./test/bench -merlon bin/merlon [-n 3] [-quick] [-write DIR]
 //
-// With -cluster it measures a scan of a running cluster instead, beside listing
+// With -engine it measures the incremental engine instead: one change to its
+// findings. With -cluster it measures a scan of a running cluster instead, beside listing
 // and decoding the same objects with client-go alone.
 package main
 
@@ -36,6 +37,7 @@ type request struct {
 	runs     int
 	seed     uint64
 	cluster  string
+	engine   bool
 	quick    bool
 	noPeers  bool
 	limit    time.Duration
@@ -52,6 +54,7 @@ func parse(args []string, stderr io.Writer) (*request, error) {
 	flags.IntVar(&q.runs, "n", 3, "runs, of which the median counts")
 	flags.Uint64Var(&q.seed, "seed", 1, "seed of the made-up clusters")
 	flags.StringVar(&q.cluster, "cluster", "", "measure a running cluster instead, which this `program` fills and lists (test/bench/fill); KUBECONFIG names it")
+	flags.BoolVar(&q.engine, "engine", false, "measure the incremental engine instead, on snapshots of 10,000 and 100,000 pods")
 	flags.BoolVar(&q.quick, "quick", false, "100 and 1,000 workloads only")
 	flags.BoolVar(&q.noPeers, "no-peers", false, "leave other scanners out")
 	flags.DurationVar(&q.limit, "limit", 3*time.Minute, "how long another scanner may take")
@@ -107,6 +110,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func (q *request) bench(stdout, stderr io.Writer) error {
+	if q.engine {
+		return q.measureEngine(stdout, stderr)
+	}
 	dir, err := os.MkdirTemp("", "merlon-bench-")
 	if err != nil {
 		return fmt.Errorf("make temporary folder: %w", err)

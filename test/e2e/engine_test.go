@@ -54,6 +54,7 @@ var everythingOnce = sync.OnceValue(func() *assess.Engine {
 	if err != nil {
 		panic(err)
 	}
+	list, _ = control.Filed(list)
 	return assess.New(control.NewLibrary(), list, assess.Options{Minor: assess.NewestMinor(), Workers: 1})
 })
 
@@ -67,7 +68,8 @@ func enforcing(t testing.TB) *assess.Engine {
 			params[c.ID] = map[string]any{"enforce": true}
 		}
 	}
-	return assess.New(control.NewLibrary(), shipped(t), assess.Options{Minor: assess.NewestMinor(), Workers: 1, Params: params})
+	list, _ := control.Filed(shipped(t))
+	return assess.New(control.NewLibrary(), list, assess.Options{Minor: assess.NewestMinor(), Workers: 1, Params: params})
 }
 
 // scan assesses documents, by file name, as `merlon scan --all` does.

@@ -36,6 +36,8 @@ type Source struct {
 	world string
 	types *yamldoc.Types
 	docs  *yamldoc.Reader // one for all files, for its buffers and interned keys
+
+	watched *watched // nil: reads once
 }
 
 // Kind describes the source.
@@ -52,9 +54,20 @@ func Kind() config.Kind[source.Source] {
 // Files returns how many files the last Collect read.
 func (s *Source) Files() int { return s.files }
 
-// Collect reads everything once. It returns an error only when a path that was
-// asked for is not there at all, or when emit fails.
+// Collect reads everything once or, when it watches, goes on until ctx ends. It
+// returns an error only when a path that was asked for is not there at all, or
+// when emit fails.
 func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) error {
+	if s.Watch {
+		return s.follow(ctx, emit)
+	}
+	if err := s.once(ctx, emit); err != nil {
+		return err
+	}
+	return emit(fact.Change{Op: fact.Synced})
+}
+
+func (s *Source) once(ctx context.Context, emit func(fact.Change) error) error {
 	s.files, s.told = 0, 0
 	s.emit = func(c fact.Change) error {
 		s.told++
@@ -65,7 +78,7 @@ func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) erro
 			return err
 		}
 	}
-	return s.emit(fact.Change{Op: fact.Synced})
+	return nil
 }
 
 func (s *Source) path(ctx context.Context, p string) error {
@@ -73,6 +86,9 @@ func (s *Source) path(ctx context.Context, p string) error {
 		return s.read(ctx, s.Stdin, "stdin", true)
 	}
 	info, err := os.Stat(p)
+	if err != nil && s.watched.running() {
+		return s.gap("unreadable", p, 0, "is not there any more: %v", cause(err))
+	}
 	if err != nil {
 		return fmt.Errorf("scan %s: %w", p, cause(err))
 	}
@@ -91,7 +107,8 @@ func (s *Source) path(ctx context.Context, p string) error {
 		return s.gap("unreadable", p, 0, "cannot be opened: %v", cause(err))
 	}
 	defer f.Close()
-	return s.read(ctx, f, filepath.ToSlash(p), true)
+	s.watched.met(filepath.Dir(p))
+	return s.file(ctx, f, filepath.ToSlash(p), true)
 }
 
 // cause strips the operation and path that an error of the os package repeats.
@@ -277,6 +294,7 @@ func (w *walk) folder(ctx context.Context, name string) error {
 	if strings.Count(name, "/") > maxDepth {
 		return w.source.gap("too-deep", w.file(name), 0, "folders nest deeper than %d", maxDepth)
 	}
+	w.source.watched.met(filepath.Join(filepath.FromSlash(w.dir), filepath.FromSlash(name)))
 	f, err := w.root.Open(name)
 	if err != nil {
 		return w.source.gap(kindOf(err), w.file(name), 0, "cannot be opened: %v", cause(err))
@@ -346,7 +364,7 @@ func (w *walk) entry(ctx context.Context, name string) error {
 		return w.source.gap(kindOf(err), w.file(name), 0, "cannot be opened: %v", cause(err))
 	}
 	defer f.Close()
-	return w.source.read(ctx, f, w.file(name), false)
+	return w.source.file(ctx, f, w.file(name), false)
 }
 
 // visited reports whether a folder was gone into before, by whatever link.
