@@ -17,9 +17,8 @@ build:
 deps:
 	@command -v cc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
 
-# Each stage says what it cost.
 STAGE := bin/stage
-stage:
+stage: ## what each stage costs
 	@$(GO) build -o $(STAGE) ./test/stage
 
 test: build deps stage ## everything that CI holds
