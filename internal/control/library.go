@@ -404,6 +404,8 @@ type listing struct {
 	v  expr.Value
 }
 
+var noObjects = expr.ListOf(nil)
+
 // objects returns the objects of a kind. Many controls ask for those of the
 // namespace in hand, and its objects are judged one after the other, so what
 // was made of an answer is kept. The world is asked each time: it may want to
@@ -411,8 +413,11 @@ type listing struct {
 func (j *Judge) objects(w World, kind, namespace string) expr.Value {
 	key := [2]string{kind, namespace}
 	list := w.Objects(kind, namespace)
+	if len(list) == 0 {
+		return noObjects
+	}
 	known, ok := j.lists[key]
-	if !ok || len(known.of) != len(list) || len(list) > 0 && &known.of[0] != &list[0] {
+	if !ok || len(known.of) != len(list) || &known.of[0] != &list[0] {
 		if j.lists == nil || len(j.lists) >= maxKept {
 			j.lists = map[[2]string]listing{}
 		}
