@@ -10,10 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -32,7 +28,6 @@ type Source struct {
 
 	emit  func(fact.Change) error
 	files int
-	told  int // objects and gaps reported
 	world string
 	types *yamldoc.Types
 	docs  *yamldoc.Reader // one for all files, for its buffers and interned keys
@@ -55,72 +50,69 @@ func (s *Source) Files() int { return s.files }
 // Collect reads everything once. It returns an error only when a path that was
 // asked for is not there at all, or when emit fails.
 func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) error {
-	s.files, s.told = 0, 0
-	s.emit = func(c fact.Change) error {
-		s.told++
-		return emit(c)
+	s.files = 0
+	survey := s.Survey
+	if survey == nil {
+		own, err := source.NewSurvey(ctx, s.Paths, s.Exclude)
+		if err != nil {
+			return err
+		}
+		defer own.Close()
+		survey = own
 	}
-	for _, p := range s.Paths {
-		if err := s.path(ctx, p); err != nil {
+	for _, t := range survey.Trees {
+		s.emit = func(c fact.Change) error {
+			t.Told++
+			return emit(c)
+		}
+		if err := s.tree(ctx, t); err != nil {
 			return err
 		}
 	}
-	return s.emit(fact.Change{Op: fact.Synced})
+	return emit(fact.Change{Op: fact.Synced})
 }
 
-func (s *Source) path(ctx context.Context, p string) error {
-	if p == "-" {
+// tree reads what of a tree no other source has claimed.
+func (s *Source) tree(ctx context.Context, t *source.Tree) error {
+	for _, item := range t.Items {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if t.Claimed(item.Name) {
+			continue
+		}
+		if err := s.item(ctx, t, item); err != nil {
+			return err
+		}
+	}
+	if t.Root != nil && t.Told == 0 {
+		return s.gap("no-objects", t.Path, 0, "holds no Kubernetes object in a .yaml, .yml or .json file")
+	}
+	return nil
+}
+
+func (s *Source) item(ctx context.Context, t *source.Tree, item source.Item) error {
+	switch item.Kind {
+	case source.Stdin:
 		return s.read(ctx, s.Stdin, "stdin", true)
-	}
-	info, err := os.Stat(p)
-	if err != nil {
-		return fmt.Errorf("scan %s: %w", p, cause(err))
-	}
-	if info.IsDir() {
-		before := s.told
-		if err := s.folder(ctx, p); err != nil || s.told > before {
-			return err
+	case source.Problem:
+		item.Gap.Source = Name
+		return s.emit(fact.Change{Op: fact.GapOpened, Gap: item.Gap})
+	case source.Manifest:
+		f, err := t.Open(item.Name)
+		if err != nil {
+			return s.gap(source.GapKind(err), t.Place(item.Name), 0, "cannot be opened: %v", source.Cause(err))
 		}
-		return s.gap("no-objects", p, 0, "holds no Kubernetes object in a .yaml, .yml or .json file")
+		defer f.Close()
+		return s.read(ctx, f, t.Place(item.Name), t.Root == nil)
 	}
-	if !info.Mode().IsRegular() && info.Mode()&fs.ModeNamedPipe == 0 {
-		return fmt.Errorf("scan %s: neither a file nor a folder", p)
-	}
-	f, err := os.Open(p)
-	if err != nil {
-		return s.gap("unreadable", p, 0, "cannot be opened: %v", cause(err))
-	}
-	defer f.Close()
-	return s.read(ctx, f, filepath.ToSlash(p), true)
-}
-
-// cause strips the operation and path that an error of the os package repeats.
-func cause(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
+	return nil
 }
 
 func (s *Source) gap(kind, file string, line int, format string, args ...any) error {
 	return s.emit(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{
 		Kind: kind, Source: Name, File: file, Pos: fact.Pos{Line: uint32(line)}, Message: fmt.Sprintf(format, args...),
 	}})
-}
-
-// folder reads a tree of files in the order of their names. Links inside it are
-// followed where they stay inside, each target once.
-func (s *Source) folder(ctx context.Context, dir string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return s.gap("unreadable", dir, 0, "cannot be opened: %v", cause(err))
-	}
-	defer root.Close()
-	w := &walk{source: s, root: root, dir: filepath.ToSlash(filepath.Clean(dir)), seen: map[string]bool{}}
-	w.ignore.add("", s.Exclude)
-	w.visited(".")
-	return w.folder(ctx, ".")
 }
 
 // read reports the objects of one file. named says that the user asked for this
@@ -165,7 +157,7 @@ func (s *Source) reader(r io.Reader, file string) *yamldoc.Reader {
 func (s *Source) broken(file string, err error) error {
 	var e *yamldoc.Error
 	if !errors.As(err, &e) {
-		return s.gap("unreadable", file, 0, "%v", cause(err))
+		return s.gap("unreadable", file, 0, "%v", source.Cause(err))
 	}
 	return s.emit(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{
 		Kind: e.Kind, Source: Name, File: file, Pos: fact.Pos{Line: uint32(e.Line), Column: uint32(e.Column)}, Message: e.Message,
@@ -240,113 +232,4 @@ func (s *Source) problems(file string, doc yamldoc.Document) error {
 		}
 	}
 	return nil
-}
-
-// walk goes through one folder.
-type walk struct {
-	source *Source
-	root   *os.Root
-	dir    string
-	ignore ignore
-	seen   map[string]bool // real paths of folders that were gone into
-}
-
-// maxDepth is how deep folders may nest.
-const maxDepth = 64
-
-func (w *walk) folder(ctx context.Context, name string) error {
-	if strings.Count(name, "/") > maxDepth {
-		return w.source.gap("too-deep", w.file(name), 0, "folders nest deeper than %d", maxDepth)
-	}
-	f, err := w.root.Open(name)
-	if err != nil {
-		return w.source.gap(kindOf(err), w.file(name), 0, "cannot be opened: %v", cause(err))
-	}
-	entries, err := f.ReadDir(-1)
-	f.Close()
-	if err != nil {
-		if err := w.source.gap("unreadable", w.file(name), 0, "cannot be listed: %v", cause(err)); err != nil {
-			return err
-		}
-	}
-	w.ignore.load(w.root, name)
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "Chart.yaml" }) {
-		return w.source.gap("not-rendered", w.file(name), 0, "a Helm chart: render it with 'helm template' and scan the output")
-	}
-	for _, e := range entries {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := w.entry(ctx, path.Join(name, e.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *walk) file(name string) string {
-	if w.dir == "." {
-		return name
-	}
-	return path.Join(w.dir, name)
-}
-
-func kindOf(err error) string {
-	if strings.Contains(err.Error(), "escapes") {
-		return "link-out-of-tree"
-	}
-	return "unreadable"
-}
-
-func (w *walk) entry(ctx context.Context, name string) error {
-	info, err := w.root.Stat(name)
-	if err != nil {
-		if !manifestName(name) && path.Ext(name) != "" || w.ignore.match(name, false) {
-			return nil
-		}
-		return w.source.gap(kindOf(err), w.file(name), 0, "cannot be looked at: %v", cause(err))
-	}
-	if w.ignore.match(name, info.IsDir()) {
-		return nil
-	}
-	if info.IsDir() {
-		if base := path.Base(name); base == ".git" || base == "node_modules" || w.visited(name) {
-			return nil
-		}
-		return w.folder(ctx, name)
-	}
-	if !manifestName(name) {
-		return nil
-	}
-	if !info.Mode().IsRegular() {
-		return w.source.gap("unreadable", w.file(name), 0, "neither a file nor a folder")
-	}
-	f, err := w.root.Open(name)
-	if err != nil {
-		return w.source.gap(kindOf(err), w.file(name), 0, "cannot be opened: %v", cause(err))
-	}
-	defer f.Close()
-	return w.source.read(ctx, f, w.file(name), false)
-}
-
-// visited reports whether a folder was gone into before, by whatever link.
-func (w *walk) visited(name string) bool {
-	real, err := filepath.EvalSymlinks(filepath.Join(w.dir, name))
-	if err != nil {
-		return false
-	}
-	if w.seen[real] {
-		return true
-	}
-	w.seen[real] = true
-	return false
-}
-
-func manifestName(name string) bool {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".yaml", ".yml", ".json":
-		return true
-	}
-	return false
 }
