@@ -118,20 +118,37 @@ type worker struct {
 	tallies  []tally
 	findings [][]finding.Finding // blocks, for a finding is large and a slice that grows copies
 	memories []memory
+	world    string       // chart, overlay; "" for loose files
+	home     string       // its root, by which findings are known over time
 	witness  *fact.Object // names the namespace in question, which the input does not hold
 	err      error
 }
 
 func (e *Engine) worker(w *world) *worker {
-	return &worker{engine: e, judge: control.NewJudge(e.lib, w, e.options.Minor), tallies: make([]tally, len(e.controls))}
+	k := &worker{engine: e, judge: control.NewJudge(e.lib, w, e.options.Minor), tallies: make([]tally, len(e.controls))}
+	if len(w.objects) > 0 {
+		k.world, k.home = w.objects[0].Origin.World, w.objects[0].Origin.Root
+	}
+	return k
 }
 
 // Assess judges the whole snapshot. The report has findings, gaps and what the
 // summary counts; frameworks are rolled up from its Results. An error means a
 // control that does not compile.
 func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
-	w := newWorld(s)
-	objects := s.Objects()
+	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: len(s.Objects())}
+	for _, objects := range worlds(s.Objects()) {
+		if err := e.world(a, objects); err != nil {
+			return nil, err
+		}
+	}
+	a.merge()
+	return a, nil
+}
+
+// world judges the objects of one world, which sees nothing of the others.
+func (e *Engine) world(a *Assessment, objects []*fact.Object) error {
+	w := newWorld(objects)
 	n := e.options.Workers
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
@@ -148,19 +165,17 @@ func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
 	last := workers[n-1]
 	last.namespaces(w)
 	last.input(w)
-	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: len(objects)}
 	plans := e.allPlans()
 	for _, k := range workers {
 		for _, p := range plans {
 			k.settle(p)
 		}
 		if k.err != nil {
-			return nil, k.err
+			return k.err
 		}
 		a.add(k)
 	}
-	a.merge()
-	return a, nil
+	return nil
 }
 
 func (k *worker) objects(objects []*fact.Object) {
@@ -363,13 +378,18 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		Control: c.ID, Family: c.Family(), Title: c.Title, Severity: c.Level(), Verdict: o.Verdict,
 		Evidence: o.Evidence, Message: o.Message, Count: 1, Frameworks: c.Frameworks(), Fix: c.Fix,
 	}
-	pos := o.At.Pos()
 	group := ""
+	known := fact.Ref{} // the owner as it is called where it was written
+	root := k.home
 	switch {
 	case s.Object != nil:
 		group = s.Object.Group
 		f.Subject = finding.Subject{APIVersion: s.Object.APIVersion(), Kind: s.Object.Kind, Namespace: s.Object.Namespace, Name: s.Object.Name}
-		f.Location = finding.Location{File: s.Object.Origin.File, Line: pos.Line, Column: pos.Column}
+		at, line := s.Object.At(o.At)
+		f.Location, root = finding.Location{File: at.File, Line: at.Pos.Line, Column: at.Pos.Column}, at.Root
+		if r := s.Object.Rendering; r != nil {
+			f.Rendered, known = &finding.Rendered{File: s.Object.Origin.File, Line: line, Values: at.Values}, r.Known
+		}
 	case s.Namespace != "":
 		f.Subject = finding.Subject{APIVersion: "v1", Kind: "Namespace", Name: s.Namespace}
 		f.Location = namedAt(k.witness)
@@ -380,11 +400,17 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		f.Subject.Container = s.Container.Value.Get(fact.K("name")).Str()
 	}
 	f.Subject.Cluster = k.engine.options.Cluster
-	namespace := f.Subject.Namespace
-	if s.Object != nil {
+	namespace, name := f.Subject.Namespace, f.Subject.Name
+	switch {
+	case known != fact.Ref{}:
+		namespace, name = known.Namespace, known.Name
+	case s.Object != nil:
 		namespace = s.Object.InNamespace()
 	}
-	f.ID = finding.ID(c.Identity(), f.Subject.Cluster, group, f.Subject.Kind, namespace, f.Subject.Name, f.Subject.Container, o.Path())
+	if k.world != "" {
+		f.Worlds = []string{k.world}
+	}
+	f.ID = finding.ID(c.Identity(), f.Subject.Cluster+root, group, f.Subject.Kind, namespace, name, f.Subject.Container, o.Path())
 	last := len(k.findings) - 1
 	if last < 0 || len(k.findings[last]) == blockSize {
 		k.findings = append(k.findings, make([]finding.Finding, 0, blockSize))
@@ -430,19 +456,29 @@ func (a *Assessment) add(k *worker) {
 // maxAlso is how many further places of one finding are listed.
 const maxAlso = 20
 
-// merge makes one finding of those with one identity.
+// merge makes one finding of those with one identity, and of those that several
+// worlds have from one line of a file.
 func (a *Assessment) merge() {
 	at := make(map[string]int, len(a.findings))
 	kept := a.findings[:0]
+	lines := sourceLines{}
 	for _, f := range a.findings {
-		if i, ok := at[f.ID]; ok {
+		i, ok := at[f.ID]
+		if !ok {
+			i, ok = lines.find(kept, &f)
+		}
+		if ok {
 			kept[i].Count++
+			if len(f.Worlds) > 0 && !slices.Contains(kept[i].Worlds, f.Worlds[0]) {
+				kept[i].Worlds = append(kept[i].Worlds, f.Worlds[0])
+			}
 			if len(kept[i].Also) < maxAlso && f.Location != kept[i].Location {
 				kept[i].Also = append(kept[i].Also, f.Location)
 			}
 			continue
 		}
 		at[f.ID] = len(kept)
+		lines.add(len(kept), &f)
 		kept = append(kept, f)
 	}
 	a.findings = kept

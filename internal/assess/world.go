@@ -31,8 +31,32 @@ type workload struct {
 	spec   fact.Value
 }
 
-func newWorld(s *fact.Snapshot) *world {
-	w := &world{objects: s.Objects()}
+// worlds splits objects by the world that they belong to, in the order of their
+// first objects. Nothing is copied when there is one, or when those of each world
+// stand together.
+func worlds(objects []*fact.Object) [][]*fact.Object {
+	var out [][]*fact.Object
+	at := map[string]int{}
+	for i := 0; i < len(objects); {
+		name := objects[i].Origin.World
+		end := i + 1
+		for end < len(objects) && objects[end].Origin.World == name {
+			end++
+		}
+		run := objects[i:end:end]
+		if k, known := at[name]; known {
+			out[k] = append(out[k], run...)
+		} else {
+			at[name] = len(out)
+			out = append(out, run)
+		}
+		i = end
+	}
+	return out
+}
+
+func newWorld(objects []*fact.Object) *world {
+	w := &world{objects: objects}
 	w.byKind = sync.OnceValue(w.indexKinds)
 	w.byName = sync.OnceValue(w.indexNames)
 	w.byRoot = sync.OnceValue(w.indexRoots)

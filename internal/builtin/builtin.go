@@ -3,17 +3,29 @@ package builtin
 
 import (
 	"github.com/merlon-security/merlon/internal/config"
+	"github.com/merlon-security/merlon/internal/sandbox"
 	"github.com/merlon-security/merlon/internal/sink"
 	"github.com/merlon-security/merlon/internal/sink/json"
 	"github.com/merlon-security/merlon/internal/sink/sarif"
 	"github.com/merlon-security/merlon/internal/sink/table"
 	"github.com/merlon-security/merlon/internal/source"
+	"github.com/merlon-security/merlon/internal/source/helm"
+	"github.com/merlon-security/merlon/internal/source/kustomize"
 	"github.com/merlon-security/merlon/internal/source/manifest"
 )
 
-// Sources lists where facts come from.
-func Sources() []config.Kind[source.Source] {
-	return []config.Kind[source.Source]{manifest.Kind()}
+// Sources lists where facts come from. Those that claim files come before the
+// source of plain manifests, which reads what is left.
+func Sources() []config.Kind[source.Source] { return append(Renderers(), manifest.Kind()) }
+
+// Renderers lists the sources that render what a deployment names.
+func Renderers() []config.Kind[source.Source] {
+	return []config.Kind[source.Source]{kustomize.Kind(), helm.Kind()}
+}
+
+// Jobs lists what a child process can be asked to do.
+func Jobs() map[string]sandbox.Job {
+	return map[string]sandbox.Job{helm.Name: helm.Render, kustomize.Name: kustomize.Build}
 }
 
 // Sinks lists where reports go.

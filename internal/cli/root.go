@@ -24,6 +24,10 @@ const (
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
+
+	// Self starts this program once more: its file, and the name it goes by. Charts
+	// and overlays are rendered in such a process; without it they are gaps.
+	Self []string
 }
 
 // exitError ends the program with a code of its own; a nil err says nothing.
@@ -81,7 +85,7 @@ how to mend it. Reads what you name and nothing else; needs no network.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newScan(s), newExplain(s), newControls(s), newFrameworks(s), newDoctor(s), newVersion(s), newCompletion(s), newDocs(s))
+	root.AddCommand(newScan(s), newExplain(s), newControls(s), newFrameworks(s), newDoctor(s), newVersion(s), newCompletion(s), newDocs(s), newRender(s))
 	root.SetHelpCommand(newHelp())
 	return root
 }

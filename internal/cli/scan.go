@@ -5,23 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
-	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/merlon-security/merlon/internal/assess"
-	"github.com/merlon-security/merlon/internal/builtin"
-	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
 	"github.com/merlon-security/merlon/internal/framework"
-	"github.com/merlon-security/merlon/internal/source"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -29,8 +23,11 @@ import (
 const scanExamples = `  # what is wrong with what we deploy
   merlon scan deploy/
 
+  # a chart as it is deployed
+  merlon scan chart/ --values prod.yaml --set image.tag=1.4.2
+
   # the output of another tool
-  helm template shop ./chart | merlon scan -
+  jsonnet app.jsonnet | merlon scan -
 
   # against one standard, as a file for code scanning and a table to read
   merlon scan deploy/ --framework nsa -o table -o sarif=merlon.sarif
@@ -53,6 +50,9 @@ type scanFlags struct {
 	baseline      string
 	kubernetes    string
 	exclude       []string
+	values        []string
+	set           []string
+	release       string
 	config        string
 	trustTree     bool
 	noInline      bool
@@ -64,7 +64,9 @@ func newScan(s Streams) *cobra.Command {
 		Use:   "scan PATH...",
 		Short: "Says what is wrong with Kubernetes manifests, why it matters, and where",
 		Long: `Reads Kubernetes objects from files and folders (YAML, JSON, "-" for standard
-input), holds them against Merlon's controls and reports what is wrong.
+input), holds them against Merlon's controls and reports what is wrong. Helm
+charts and Kustomize overlays are found and rendered, in a process that can reach
+nothing; each is judged by itself.
 
 What cannot be read is a gap, told in the report; the rest is still scanned.
 
@@ -103,6 +105,9 @@ func (f *scanFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.baseline, "baseline", "", "JSON report `FILE` of an earlier scan: what it has is known, not open")
 	fl.StringVar(&f.kubernetes, "k8s-version", fmt.Sprintf("1.%d", assess.NewestMinor()), "Kubernetes `VERSION` to judge for")
 	fl.StringArrayVar(&f.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
+	fl.StringArrayVar(&f.values, "values", nil, "`FILE` of values for every Helm chart that is found, later ones over earlier (repeatable)")
+	fl.StringArrayVar(&f.set, "set", nil, "value for every Helm chart that is found, as `KEY=VALUE`, over the files (repeatable)")
+	fl.StringVar(&f.release, "release", "", "`NAME` of the release that charts are rendered for (default release-name, as helm template has it)")
 	fl.StringVar(&f.config, "config", "", "configuration `FILE` (default: merlon.yaml of the working folder, unless it lies in what is scanned)")
 	fl.BoolVar(&f.trustTree, "trust-tree", false, "apply merlon.yaml also when it lies in what is scanned")
 	fl.BoolVar(&f.noInline, "no-inline-waivers", false, "ignore waivers written in manifests, as comments or annotations")
@@ -142,7 +147,7 @@ func (s *scan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	snapshot, files, err := s.collect(ctx)
+	snapshot, files, err := s.collect(ctx, c.minor)
 	if err != nil {
 		return failed(err)
 	}
@@ -230,64 +235,10 @@ func verdictOf(r *finding.Report, failOn finding.Severity) error {
 // though not all of it is what its author meant.
 func harmless(kind string) bool {
 	switch kind {
-	case "duplicate-key", "unknown-field", "wrong-type", "not-rendered":
+	case "duplicate-key", "unknown-field", "wrong-type", "not-rendered", "not-asked":
 		return true
 	}
 	return false
-}
-
-func (s *scan) collect(ctx context.Context) (*fact.Snapshot, int, error) {
-	kind, _ := config.Find(builtin.Sources(), "manifest")
-	src, err := kind.New(func(v any) error {
-		*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In}
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	progress := newProgress(s.Err)
-	defer progress.stop()
-	var changes []fact.Change
-	held := 0
-	err = src.Collect(ctx, func(c fact.Change) error {
-		changes = append(changes, c)
-		if c.Op == fact.Upsert {
-			before := held
-			held += c.Object.Bytes()
-			if before < manyBytes && held >= manyBytes {
-				tuneMemory(held)
-			}
-		}
-		progress.objects(len(changes))
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	files := 0
-	if c, ok := src.(source.Counter); ok {
-		files = c.Files()
-	}
-	return (&fact.Snapshot{}).Apply(changes...), files, nil
-}
-
-// manyBytes is how much of objects a scan holds before it is a large one.
-const manyBytes = 150 << 20
-
-// tuneMemory lets a scan of usual size spend memory instead of time on the
-// garbage collector, up to a limit that it stays under; a large one, which could
-// not stay under it, collects at Go's usual pace. A user's GOGC stands.
-func tuneMemory(held int) {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
-	if held < manyBytes {
-		debug.SetGCPercent(400)
-		debug.SetMemoryLimit(480 << 20)
-		return
-	}
-	debug.SetGCPercent(100)
-	debug.SetMemoryLimit(math.MaxInt64)
 }
 
 // choose reads everything that the flags name.

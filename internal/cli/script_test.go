@@ -10,7 +10,13 @@ import (
 // TestMain lets scripts run the command `merlon`, which is this test binary.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"merlon": func() { os.Exit(Main(os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) },
+		"merlon": func() {
+			self, err := os.Executable()
+			if err != nil {
+				panic(err)
+			}
+			os.Exit(Main(os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Self: []string{self, os.Args[0]}}))
+		},
 	})
 }
 

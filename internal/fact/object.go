@@ -6,7 +6,8 @@ import "strings"
 type Origin struct {
 	Source string // the source's name: "manifest", "cluster", …
 	File   string // path as the user would write it, or "" when there is no file
-	World  string // chart, overlay or cluster that the object belongs to; "" for loose files
+	World  string // chart with its values, overlay or cluster that the object belongs to; "" for loose files
+	Root   string // chart or overlay root by which findings are known over time; "" for loose files
 	Doc    int    // number of the document in the file, from 0
 }
 
@@ -19,8 +20,40 @@ type Object struct {
 	Origin               Origin
 	Waivers              []Note // waiver comments of the document, as written
 
+	// Rendering tells of an object that a program wrote how it relates to what a
+	// person wrote; nil when a person wrote the object. Places of its Root are
+	// then those of the rendered text.
+	Rendering *Rendering
+
 	// Set by NewObject, for both are asked for often; "" is not known yet.
 	groupKind, inNamespace string
+}
+
+// Rendering relates a rendered text to the files that it was made from.
+type Rendering struct {
+	Lines map[uint32]Written // by line of the rendered text; what is not in it is not known
+	Known Ref                // what the object is called where it was written; zero when that is not known
+}
+
+// Written is a place where a person wrote something.
+type Written struct {
+	File   string
+	Pos    Pos    // zero when only the file is known
+	Root   string // chart or overlay that the file belongs to, as [Origin].Root
+	Values string // key of the chart's values that the line shows, as a.b.c; "" when there is none, or more than one
+}
+
+// At returns where a value of the object was written, and the line at which it
+// stands in the rendered text, 0 when it was not rendered.
+func (o *Object) At(v Value) (Written, uint32) {
+	at := v.Pos()
+	if o.Rendering == nil {
+		return Written{File: o.Origin.File, Pos: at, Root: o.Origin.Root}, 0
+	}
+	if w, ok := o.Rendering.Lines[at.Line]; ok {
+		return w, at.Line
+	}
+	return Written{File: o.Origin.File, Root: o.Origin.Root}, at.Line
 }
 
 // Note is a comment addressed to Merlon and the line it stands on; Line is the

@@ -7,16 +7,12 @@ package manifest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/source"
-	"github.com/merlon-security/merlon/internal/yamldoc"
 )
 
 // Name is the source's name in facts and gaps.
@@ -26,11 +22,9 @@ const Name = "manifest"
 type Source struct {
 	source.Input
 
-	emit  func(fact.Change) error
-	files int
-	world string
-	types *yamldoc.Types
-	docs  *yamldoc.Reader // one for all files, for its buffers and interned keys
+	emit    func(fact.Change) error
+	files   int
+	decoder source.Decoder
 }
 
 // Kind describes the source.
@@ -65,6 +59,7 @@ func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) erro
 			t.Told++
 			return emit(c)
 		}
+		s.decoder.Emit = s.emit
 		if err := s.tree(ctx, t); err != nil {
 			return err
 		}
@@ -119,117 +114,9 @@ func (s *Source) gap(kind, file string, line int, format string, args ...any) er
 // very file, so that finding nothing in it is worth a gap.
 func (s *Source) read(ctx context.Context, r io.Reader, file string, named bool) error {
 	s.files++
-	docs := s.reader(r, file)
-	objects, gaps := 0, 0
-	for ctx.Err() == nil {
-		doc, err := docs.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			gaps++
-			if err := s.broken(file, err); err != nil {
-				return err
-			}
-			continue
-		}
-		n, err := s.document(file, doc)
-		if err != nil {
-			return err
-		}
-		objects += n
-	}
-	if named && objects == 0 && gaps == 0 {
+	objects, gaps, err := s.decoder.Decode(ctx, r, fact.Origin{Source: Name, File: file}, nil)
+	if err == nil && named && objects == 0 && gaps == 0 {
 		return s.gap("no-objects", file, 0, "holds no Kubernetes object")
 	}
-	return ctx.Err()
-}
-
-func (s *Source) reader(r io.Reader, file string) *yamldoc.Reader {
-	if s.docs == nil {
-		s.docs, s.types = yamldoc.NewReader(r, file, yamldoc.Limits{}), yamldoc.NewTypes()
-	} else {
-		s.docs.Reset(r, file)
-	}
-	return s.docs
-}
-
-func (s *Source) broken(file string, err error) error {
-	var e *yamldoc.Error
-	if !errors.As(err, &e) {
-		return s.gap("unreadable", file, 0, "%v", source.Cause(err))
-	}
-	return s.emit(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{
-		Kind: e.Kind, Source: Name, File: file, Pos: fact.Pos{Line: uint32(e.Line), Column: uint32(e.Column)}, Message: e.Message,
-	}})
-}
-
-// document reports the objects of one document and returns how many there are.
-func (s *Source) document(file string, doc yamldoc.Document) (int, error) {
-	origin := fact.Origin{Source: Name, File: file, World: s.world, Doc: doc.Index}
-	items := doc.Root.Get(fact.K("items"))
-	if strings.HasSuffix(doc.Root.Get(fact.K("kind")).Str(), "List") && items.Kind() == fact.List {
-		b := &fact.Builder{Positions: true}
-		n := 0
-		for item := range items.Children() {
-			b.Copy(fact.Key{}, item)
-			k, err := s.object(b.Tree().Root(), origin, notesOf(doc.Notes, item))
-			if err != nil {
-				return n, err
-			}
-			n += k
-		}
-		return n, s.problems(file, doc)
-	}
-	n, err := s.object(doc.Root, origin, doc.Notes)
-	if n > 0 && err == nil {
-		err = s.problems(file, doc)
-	}
-	return n, err
-}
-
-// notesOf returns the notes that stand within an item of a list.
-func notesOf(notes []fact.Note, item fact.Value) []fact.Note {
-	first, last := item.Pos().Line, lastLine(item)
-	var out []fact.Note
-	for _, n := range notes {
-		if n.Line >= first && n.Line <= last {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-func lastLine(v fact.Value) uint32 {
-	last := v.Pos().Line
-	for c := range v.Children() {
-		last = max(last, lastLine(c))
-	}
-	return last
-}
-
-func (s *Source) object(root fact.Value, origin fact.Origin, notes []fact.Note) (int, error) {
-	o, ok := fact.NewObject(root, origin)
-	if !ok {
-		return 0, nil
-	}
-	o.Waivers = notes
-	return 1, s.emit(fact.Change{Op: fact.Upsert, Object: &o})
-}
-
-// problems reports what kubectl or the API server would refuse or drop: of the
-// document as it was written, so of a list as a whole, and in the shape of its
-// own API version.
-func (s *Source) problems(file string, doc yamldoc.Document) error {
-	for _, p := range slices.Concat(doc.Problems, s.types.Check(doc.Root)) {
-		message := p.Message
-		if p.Path != "" {
-			message = p.Path + ": " + message
-		}
-		err := s.emit(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: p.Kind, Source: Name, File: file, Pos: p.Pos, Message: message}})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
