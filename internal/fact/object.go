@@ -31,8 +31,9 @@ type Object struct {
 
 // Rendering relates a rendered text to the files that it was made from.
 type Rendering struct {
-	Lines map[uint32]Written // by line of the rendered text; what is not in it is not known
-	Known Ref                // what the object is called where it was written; zero when that is not known
+	Lines  map[uint32]Written // by line of the rendered text
+	Values map[Value]Written  // of single values, over Lines; what is in neither is not known
+	Known  Ref                // what the object is called where it was written; zero when that is not known
 }
 
 // Written is a place where a person wrote something.
@@ -49,6 +50,9 @@ func (o *Object) At(v Value) (Written, uint32) {
 	at := v.Pos()
 	if o.Rendering == nil {
 		return Written{File: o.Origin.File, Pos: at, Root: o.Origin.Root}, 0
+	}
+	if w, ok := o.Rendering.Values[v]; ok {
+		return w, at.Line
 	}
 	if w, ok := o.Rendering.Lines[at.Line]; ok {
 		return w, at.Line

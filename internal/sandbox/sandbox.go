@@ -226,7 +226,7 @@ func (c *child) why(late bool, l Limits, err, waited error) error {
 		return &Failure{MemoryLimit, "it calls itself without an end and was stopped"}
 	case late:
 		return &Failure{TimeLimit, fmt.Sprintf("it took longer than %v and was stopped", l.Time)}
-	case state != nil && state.UserTime()+state.SystemTime() >= l.CPU:
+	case state != nil && state.UserTime()+state.SystemTime() >= l.CPU*9/10:
 		return &Failure{TimeLimit, fmt.Sprintf("it took more than %v of processor time and was stopped", l.CPU)}
 	case errors.Is(err, errFrame):
 		return &Failure{Broken, "the process wrote what is no answer and was stopped"}

@@ -43,14 +43,14 @@ func (f *Files) Read(name string) ([]byte, error) {
 	}
 	defer file.Close()
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", f.tree.Place(name))
+		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
 	data, err := io.ReadAll(io.LimitReader(file, min(f.left, maxReadFile)+1))
 	if err != nil {
 		return nil, f.cause(name, err)
 	}
 	if f.left -= int64(len(data)); f.left < 0 || len(data) > maxReadFile {
-		return nil, fmt.Errorf("%s makes more to read than %d MiB", f.tree.Place(name), maxRead>>20)
+		return nil, fmt.Errorf("%s makes more to read than %d MiB", name, maxRead>>20)
 	}
 	f.Used[name] = true
 	return data, nil
@@ -105,7 +105,7 @@ func (f *Files) cause(name string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fs.ErrNotExist
 	case GapKind(err) == "link-out-of-tree":
-		return fmt.Errorf("%s is a link that leads out of what is scanned", f.tree.Place(name))
+		return fmt.Errorf("%s is a link that leads out of what is scanned", name)
 	}
-	return fmt.Errorf("%s cannot be read: %w", f.tree.Place(name), Cause(err))
+	return fmt.Errorf("%s cannot be read: %w", name, Cause(err))
 }

@@ -93,6 +93,7 @@ type renderer struct {
 	places   map[*byte]string // of templates, by where their bytes lie
 	calls    map[string]bool  // functions that were called and answer nothing here
 	missing  string           // what `required` last said
+	refused  string           // what `fail` last said
 	problems []problem
 }
 
@@ -136,8 +137,8 @@ func (r *renderer) load(files sandbox.Files) error {
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		return &problem{Kind: "dependency-missing", File: "Chart.yaml", Message: "the chart was not rendered: it depends on " + strings.Join(missing, ", ") +
-			", not found in its charts folder: run 'helm dependency build' before the scan"}
+		r.problems = append(r.problems, problem{Kind: "dependency-missing", File: "Chart.yaml", Message: "the chart was rendered without " + strings.Join(slices.Compact(missing), ", ") +
+			", which it depends on and which its charts folder does not have: run 'helm dependency build' before the scan"})
 	}
 	return nil
 }
@@ -207,6 +208,10 @@ func (r *renderer) execute(values common.Values) (map[string]string, error) {
 			}
 			return v, nil
 		},
+		"fail": func(message string) (string, error) {
+			r.refused = message
+			return "", errors.New("HELM_ERR_START" + message + "HELM_ERR_END")
+		},
 		traceFunc: mark,
 	})
 	e := engine.Engine{CustomTemplateFuncs: functions}
@@ -272,6 +277,10 @@ func (r *renderer) explain(err error, sources map[string]*common.File) error {
 			p.File = r.place(f, f.Name)
 			p.Line, _ = strconv.Atoi(m[2])
 		}
+	}
+	if r.refused != "" && strings.Contains(err.Error(), r.refused) {
+		p.Kind = "values-invalid"
+		p.Message = "the chart was not rendered, it refuses its values: " + r.refused + ": give others with --values FILE or --set KEY=VALUE"
 	}
 	if r.missing != "" && strings.Contains(err.Error(), r.missing) {
 		p.Kind = "values-missing"

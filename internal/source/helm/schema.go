@@ -46,7 +46,8 @@ func (r *renderer) against(c *chart.Chart, values map[string]any, prefix string)
 		return &problem{Kind: "values-invalid", File: file, Message: "the chart was not rendered: its schema of values cannot be read"}
 	}
 	validator, err := compiler.Compile("file:///values.schema.json")
-	if errors.Is(err, errReference) {
+	var outside *jsonschema.LoadURLError
+	if errors.As(err, &outside) {
 		return &problem{Kind: "refused", File: file, Message: "the chart was not rendered: its schema of values refers to what lies outside of it, which is not read"}
 	}
 	if err != nil {

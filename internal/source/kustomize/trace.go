@@ -12,7 +12,7 @@ import (
 )
 
 // tracer finds what an overlay's output says in the files that it was built
-// from. Kustomize tells the file of each object; a line of it is told where the
+// from. Kustomize tells the file of each object; a line is told where the
 // file has the same value at the same place, or exactly one patch has, and is
 // left open everywhere else.
 type tracer struct {
@@ -59,7 +59,7 @@ func (x *tracer) read(name string) []fact.Value {
 
 // trace fills in where an object was written.
 func (x *tracer) trace(o *fact.Object) {
-	o.Rendering = &fact.Rendering{Lines: map[uint32]fact.Written{}}
+	o.Rendering = &fact.Rendering{Values: map[fact.Value]fact.Written{}}
 	if o.Origin.Doc >= len(x.origins) || x.origins[o.Origin.Doc] == "" {
 		return
 	}
@@ -72,7 +72,7 @@ func (x *tracer) trace(o *fact.Object) {
 	if written, ok := fact.NewObject(from, fact.Origin{}); ok {
 		o.Rendering.Known = written.Ref()
 	}
-	x.lines(o, from, name, nil)
+	x.values(o, from, name, nil)
 	known := from.At("metadata", "name").Str()
 	var patches []patch
 	for _, p := range x.patches {
@@ -108,30 +108,25 @@ type patch struct {
 	root fact.Value
 }
 
-// lines tells the lines of an object that a document has, too. skip, if there is
-// one, says which are known already.
-func (x *tracer) lines(o *fact.Object, from fact.Value, name string, skip func(line uint32) bool) {
+// values tells the values of an object that a document has, too. skip, if there
+// is one, says which to leave out.
+func (x *tracer) values(o *fact.Object, from fact.Value, name string, skip func(fact.Value) bool) {
 	match(o.Root, from, func(v, w fact.Value) {
-		line := v.Pos().Line
-		if _, known := o.Rendering.Lines[line]; known || line == 0 || skip != nil && skip(line) {
+		if _, known := o.Rendering.Values[v]; known || skip != nil && skip(v) {
 			return
 		}
-		o.Rendering.Lines[line] = fact.Written{File: x.tree.Place(name), Pos: w.Pos(), Root: path.Dir(name)}
+		o.Rendering.Values[v] = fact.Written{File: x.tree.Place(name), Pos: w.Pos(), Root: path.Dir(name)}
 	})
 }
 
-// patched tells the lines that exactly one patch has.
+// patched tells the values that exactly one patch has.
 func (x *tracer) patched(o *fact.Object, patches []patch) {
-	times := map[uint32]int{}
+	times := map[fact.Value]int{}
 	for _, p := range patches {
-		here := map[uint32]bool{}
-		match(o.Root, p.root, func(v, _ fact.Value) { here[v.Pos().Line] = true })
-		for l := range here {
-			times[l]++
-		}
+		match(o.Root, p.root, func(v, _ fact.Value) { times[v]++ })
 	}
 	for _, p := range patches {
-		x.lines(o, p.root, p.file, func(line uint32) bool { return times[line] != 1 })
+		x.values(o, p.root, p.file, func(v fact.Value) bool { return times[v] != 1 })
 	}
 }
 
