@@ -363,7 +363,7 @@ func (k *worker) input(w *world) {
 			entries = append(entries, e)
 		}
 	}
-	if len(entries) > 0 && len(w.objects) > 0 && k.err == nil {
+	if len(entries) > 0 && slices.ContainsFunc(w.objects, (*fact.Object).Deployed) && k.err == nil {
 		k.run(k.engine.alone(entries), control.Subject{})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/merlon-security/merlon/internal/sink/sarif"
 	"github.com/merlon-security/merlon/internal/sink/table"
 	"github.com/merlon-security/merlon/internal/source"
+	"github.com/merlon-security/merlon/internal/source/dockerfile"
 	"github.com/merlon-security/merlon/internal/source/helm"
 	"github.com/merlon-security/merlon/internal/source/kustomize"
 	"github.com/merlon-security/merlon/internal/source/manifest"
@@ -16,7 +17,9 @@ import (
 
 // Sources lists where facts come from. Those that claim files come before the
 // source of plain manifests, which reads what is left.
-func Sources() []config.Kind[source.Source] { return append(Renderers(), manifest.Kind()) }
+func Sources() []config.Kind[source.Source] {
+	return append(Renderers(), dockerfile.Kind(), manifest.Kind())
+}
 
 // Renderers lists the sources that render what a deployment names.
 func Renderers() []config.Kind[source.Source] {

@@ -137,8 +137,8 @@ func (r *renderer) load(files sandbox.Files) error {
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		r.problems = append(r.problems, problem{Kind: "dependency-missing", File: "Chart.yaml", Message: "the chart was rendered without " + strings.Join(slices.Compact(missing), ", ") +
-			", which it depends on and which its charts folder does not have: run 'helm dependency build' before the scan"})
+		r.problems = append(r.problems, problem{Kind: "dependency-missing", File: "Chart.yaml", Message: "the chart depends on " + strings.Join(slices.Compact(missing), ", ") +
+			", which its charts folder does not have, and is rendered without: run 'helm dependency build' before the scan"})
 	}
 	return nil
 }

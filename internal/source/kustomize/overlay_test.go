@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"github.com/merlon-security/merlon/internal/sandbox"
 	"github.com/merlon-security/merlon/internal/source"
 	"golang.org/x/tools/txtar"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
 // TestMain lets the test binary be the child that builds.
@@ -174,4 +177,85 @@ func TestTrace(t *testing.T) {
 		return
 	}
 	t.Fatal("prod-web was not built")
+}
+
+// Overlays of others, brought by hand: MERLON_OVERLAYS=FOLDER. What comes out is
+// what Kustomize itself builds from the disk, and every line that is told has in
+// its file the key that the output has.
+func TestOverlaysOfOthers(t *testing.T) {
+	dir := os.Getenv("MERLON_OVERLAYS")
+	if dir == "" {
+		dir = unpack(t, "overlays.txtar")
+	}
+	objects, gaps := collect(t, survey(t, dir))
+	for _, g := range gaps {
+		t.Logf("%s:%d %s: %s", g.File, g.Pos.Line, g.Kind, g.Message)
+	}
+	got := map[string]map[string]int{}
+	files := map[string][]string{}
+	lines := 0
+	for _, o := range objects {
+		if got[o.Origin.World] == nil {
+			got[o.Origin.World] = map[string]int{}
+		}
+		got[o.Origin.World][signature(o.Root)]++
+		lines += holdLines(t, o, files)
+	}
+	for world := range got {
+		m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), world)
+		if err != nil {
+			t.Errorf("%s: %v", world, err)
+			continue
+		}
+		text, err := m.AsYaml()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int{}
+		d := source.Decoder{Emit: func(c fact.Change) error {
+			if c.Op == fact.Upsert {
+				want[signature(c.Object.Root)]++
+			}
+			return nil
+		}}
+		if _, _, err := d.Decode(context.Background(), bytes.NewReader(text), fact.Origin{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got[world]); diff != "" {
+			t.Errorf("%s (-Kustomize +Merlon):\n%s", world, diff)
+		}
+	}
+	if len(got) == 0 || lines == 0 {
+		t.Fatalf("%d overlays and %d lines compared", len(got), lines)
+	}
+	t.Logf("%d overlays, %d lines compared, %d gaps", len(got), lines, len(gaps))
+}
+
+func signature(root fact.Value) string {
+	return fmt.Sprintf("%s %s %x", root.At("kind").Str(), root.At("metadata", "name").Str(), root.Hash())
+}
+
+// holdLines checks every place that is told of an object.
+func holdLines(t *testing.T, o *fact.Object, files map[string][]string) int {
+	t.Helper()
+	n := 0
+	for v, w := range o.Rendering.Values {
+		if v.Key() == (fact.Key{}) {
+			continue
+		}
+		text, ok := files[w.File]
+		if !ok {
+			data, err := os.ReadFile(w.File)
+			if err != nil {
+				t.Fatalf("a place in no file: %v", err)
+			}
+			text = strings.Split(string(data), "\n")
+			files[w.File] = text
+		}
+		n++
+		if at := text[w.Pos.Line-1]; !strings.Contains(at, v.Key().String()) {
+			t.Errorf("%s: %s is told as %s:%d, which says %q", o.Name, v.Path(), w.File, w.Pos.Line, at)
+		}
+	}
+	return n
 }
