@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 
@@ -119,6 +120,9 @@ func (d *Decoder) object(root fact.Value, origin fact.Origin, trace Trace, notes
 		return 0, nil
 	}
 	o.Waivers = notes
+	if o.Name == "" && !o.Deployed() {
+		o.Name = path.Base(origin.File) // it has no other
+	}
 	if trace != nil {
 		trace(&o)
 	}

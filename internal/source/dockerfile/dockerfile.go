@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/config"
@@ -109,7 +110,7 @@ type builder struct {
 // object is the form in which controls see a Dockerfile:
 //
 //	stages:                    # in order
-//	  - name: build            # as written, "" for none
+//	  - name: build            # as written, else its number, as COPY --from has it
 //	    image: golang:1.26     # what it is from, with the defaults of ARG
 //	    external: true         # an image, not an earlier stage and not scratch
 //	    final: false           # the image is made from this one
@@ -128,7 +129,7 @@ func object(name string, list []instruction) fact.Value {
 	b.String(b.Key("name"), start, name)
 	b.End()
 	b.Begin(b.Key("stages"), start, fact.List)
-	var last int
+	var last, stages int
 	for i, x := range list {
 		if x.name == "FROM" {
 			last = i
@@ -148,18 +149,19 @@ func object(name string, list []instruction) fact.Value {
 		for end < len(list) && list[end].name != "FROM" {
 			end++
 		}
-		b.stage(list[i:end], i == last)
+		b.stage(strconv.Itoa(stages), list[i:end], i == last)
 		i = end
+		stages++
 	}
 	b.End()
 	b.End()
 	return b.Tree().Root()
 }
 
-func (b *builder) stage(list []instruction, final bool) {
+func (b *builder) stage(name string, list []instruction, final bool) {
 	from := strings.Fields(list[0].text)
 	at := fact.Pos{Line: uint32(list[0].line), Column: 1}
-	image, name := "", ""
+	image := ""
 	if len(from) > 0 {
 		image = b.expand(from[0])
 	}

@@ -70,9 +70,9 @@ func TestCollect(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"Dockerfile [build golang:1.26 true app] [test build false app] [ scratch false ]",
+		"Dockerfile [build golang:1.26 true app] [test build false app] [2 scratch false ]",
 		"Dockerfile.broken invalid-dockerfile",
-		"api.Containerfile [ alpine true ]",
+		"api.Containerfile [0 alpine true ]",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
