@@ -75,7 +75,7 @@ func newRoot(s Streams) *cobra.Command {
 		Long: `Finds what is wrong with the security of Kubernetes, says why it matters and
 how to mend it. Reads what you name and nothing else; needs no network.`,
 		Example: `  merlon scan deploy/
-  helm template shop ./chart | merlon scan -
+  merlon scan chart/ --values prod.yaml
   merlon explain workload/privileged-container`,
 		SilenceErrors: true, SilenceUsage: true,
 		Args: subcommand, RunE: help,

@@ -235,7 +235,7 @@ func verdictOf(r *finding.Report, failOn finding.Severity) error {
 // though not all of it is what its author meant.
 func harmless(kind string) bool {
 	switch kind {
-	case "duplicate-key", "unknown-field", "wrong-type", "not-rendered", "not-asked":
+	case "duplicate-key", "unknown-field", "wrong-type", "not-asked":
 		return true
 	}
 	return false
