@@ -41,6 +41,7 @@ const (
 	Chart                  // a folder with Chart.yaml, or a packed chart
 	Overlay                // a folder with a kustomization
 	ImageBuild             // Dockerfile, Containerfile
+	Kubeconfig             // by its name; another program's file may have it too
 	Stdin                  // "-"
 	Problem                // something that could not be looked at
 )
@@ -91,6 +92,9 @@ func (t *Tree) Of(kind Kind) []Item {
 	}
 	return out
 }
+
+// Excluded reports whether the user left a file out, by a pattern.
+func (t *Tree) Excluded(name string) bool { return t.ignore.match(path.Clean(name), false) }
 
 // Claim says that a file, or everything in a folder, belongs to a chart or an
 // overlay.
@@ -254,6 +258,9 @@ func (t *Tree) entry(ctx context.Context, name string) error {
 		return t.folder(ctx, name)
 	}
 	kind, ok := kindOfFile(path.Base(name))
+	if path.Base(name) == "config" && path.Base(path.Dir(name)) == ".kube" {
+		kind, ok = Kubeconfig, true
+	}
 	if !ok {
 		return nil
 	}
@@ -287,7 +294,7 @@ func kindOfFile(base string) (Kind, bool) {
 	case ".dockerfile", ".containerfile":
 		return ImageBuild, true
 	case ".kubeconfig":
-		return Manifest, true
+		return Kubeconfig, true
 	}
 	for _, name := range [...]string{"dockerfile", "containerfile"} {
 		if rest, ok := strings.CutPrefix(lower, name); ok && (rest == "" || rest[0] == '.' && rest != ".dockerignore") {
@@ -296,7 +303,7 @@ func kindOfFile(base string) (Kind, bool) {
 	}
 	switch base {
 	case "kubeconfig", "admin.conf", "super-admin.conf", "kubelet.conf", "controller-manager.conf", "scheduler.conf":
-		return Manifest, true
+		return Kubeconfig, true
 	}
 	return 0, false
 }

@@ -3,6 +3,7 @@ package helm
 import (
 	"context"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/fact"
@@ -17,7 +18,9 @@ func (s *Source) deploys(ctx context.Context, t *source.Tree) error {
 			continue
 		}
 		req := request{Root: d.Path, Set: d.Set, Release: d.Release, Space: d.Space, Minor: s.Rendering.Minor}
-		if !s.valuesOf(t, d, &req) {
+		if ok, err := s.valuesOf(t, d, &req); err != nil {
+			return err
+		} else if !ok {
 			continue
 		}
 		if err := s.chart(ctx, t, req, d.World); err != nil {
@@ -28,16 +31,12 @@ func (s *Source) deploys(ctx context.Context, t *source.Tree) error {
 }
 
 func hasChart(t *source.Tree, root string) bool {
-	for _, i := range t.Items {
-		if i.Kind == source.Chart && i.Name == root {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.Items, func(i source.Item) bool { return i.Kind == source.Chart && i.Name == root })
 }
 
-// valuesOf reads the files of values that a deployment names.
-func (s *Source) valuesOf(t *source.Tree, d source.Deploy, req *request) bool {
+// valuesOf reads the files of values that a deployment names. One that is not
+// there is a gap, and it reports false.
+func (s *Source) valuesOf(t *source.Tree, d source.Deploy, req *request) (bool, error) {
 	files := source.NewFiles(t)
 	for _, name := range d.Values {
 		at := path.Join(d.Path, name)
@@ -46,14 +45,13 @@ func (s *Source) valuesOf(t *source.Tree, d source.Deploy, req *request) bool {
 		}
 		data, err := files.Read(at)
 		if err != nil {
-			_ = s.emit(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: "values-missing", Source: Name, File: d.File, Pos: fact.Pos{Line: uint32(d.Line)},
+			return false, s.emit(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: "values-missing", Source: Name, File: d.File, Pos: fact.Pos{Line: uint32(d.Line)},
 				Message: "the chart was not rendered: its file of values " + t.Place(at) + " is not in what is scanned"}})
-			return false
 		}
 		req.Values = append(req.Values, namedText{t.Place(at), data})
 	}
 	for _, text := range d.Inline {
 		req.Values = append(req.Values, namedText{d.File, []byte(text)})
 	}
-	return true
+	return true, nil
 }

@@ -180,6 +180,9 @@ func (s *Source) chart(ctx context.Context, t *source.Tree, req request, world s
 	}
 	for i := range out.Texts {
 		x := &out.Texts[i]
+		if !req.Archive && t.Excluded(path.Join(req.Root, x.File)) {
+			continue
+		}
 		origin := fact.Origin{Source: Name, File: place(x.File), World: world, Root: rootOf(req)}
 		if _, _, err := s.decoder.Decode(ctx, strings.NewReader(x.Text), origin, x.trace(origin)); err != nil {
 			return err

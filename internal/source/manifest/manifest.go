@@ -6,6 +6,8 @@
 package manifest
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -86,6 +88,10 @@ func (s *Source) tree(ctx context.Context, t *source.Tree) error {
 	return nil
 }
 
+// sniffed is how much of a file tells a kubeconfig, which is named like others,
+// from those.
+const sniffed = 4 << 10
+
 func (s *Source) item(ctx context.Context, t *source.Tree, item source.Item) error {
 	switch item.Kind {
 	case source.Stdin:
@@ -93,13 +99,17 @@ func (s *Source) item(ctx context.Context, t *source.Tree, item source.Item) err
 	case source.Problem:
 		item.Gap.Source = Name
 		return s.emit(fact.Change{Op: fact.GapOpened, Gap: item.Gap})
-	case source.Manifest:
+	case source.Manifest, source.Kubeconfig:
 		f, err := t.Open(item.Name)
 		if err != nil {
 			return s.gap(source.GapKind(err), t.Place(item.Name), 0, "cannot be opened: %v", source.Cause(err))
 		}
 		defer f.Close()
-		return s.read(ctx, f, t.Place(item.Name), t.Root == nil)
+		r := bufio.NewReader(f)
+		if head, _ := r.Peek(sniffed); item.Kind == source.Kubeconfig && t.Root != nil && !bytes.Contains(head, []byte("Config")) {
+			return nil // of another program
+		}
+		return s.read(ctx, r, t.Place(item.Name), t.Root == nil)
 	}
 	return nil
 }
