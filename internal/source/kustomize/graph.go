@@ -104,7 +104,7 @@ func (n *node) use(t *source.Tree, v fact.Value) {
 	}
 	n.local(v)
 	if strings.HasPrefix(name, "..") || path.IsAbs(v.Str()) {
-		n.refuse(v, "it uses what lies outside of what is scanned")
+		n.refuse(v, "it uses what lies outside of what is scanned: scan a folder that holds both")
 	}
 }
 
