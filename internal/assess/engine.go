@@ -378,12 +378,10 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		Control: c.ID, Family: c.Family(), Title: c.Title, Severity: c.Level(), Verdict: o.Verdict,
 		Evidence: o.Evidence, Message: o.Message, Count: 1, Frameworks: c.Frameworks(), Fix: c.Fix,
 	}
-	group := ""
 	known := fact.Ref{} // the owner as it is called where it was written
 	root := k.home
 	switch {
 	case s.Object != nil:
-		group = s.Object.Group
 		f.Subject = finding.Subject{APIVersion: s.Object.APIVersion(), Kind: s.Object.Kind, Namespace: s.Object.Namespace, Name: s.Object.Name}
 		at, line := s.Object.At(o.At)
 		f.Location, root = finding.Location{File: at.File, Line: at.Pos.Line, Column: at.Pos.Column}, at.Root
@@ -400,23 +398,29 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		f.Subject.Container = s.Container.Value.Get(fact.K("name")).Str()
 	}
 	f.Subject.Cluster = k.engine.options.Cluster
-	namespace, name := f.Subject.Namespace, f.Subject.Name
-	switch {
-	case known != fact.Ref{}:
-		namespace, name = known.Namespace, known.Name
-	case s.Object != nil:
-		namespace = s.Object.InNamespace()
-	}
 	if k.world != "" {
 		f.Worlds = []string{k.world}
 	}
-	f.ID = finding.ID(c.Identity(), f.Subject.Cluster+root, group, f.Subject.Kind, namespace, name, f.Subject.Container, o.Path())
+	k.identify(&f, c, known, root, o.Path())
 	last := len(k.findings) - 1
 	if last < 0 || len(k.findings[last]) == blockSize {
 		k.findings = append(k.findings, make([]finding.Finding, 0, blockSize))
 		last++
 	}
 	k.findings[last] = append(k.findings[last], f)
+}
+
+// identify gives a finding its id. known is what the owner is called where it
+// was written, if that is another name; root the chart or overlay of that place.
+func (k *worker) identify(f *finding.Finding, c *control.Compiled, known fact.Ref, root, path string) {
+	group, namespace, name := "", f.Subject.Namespace, f.Subject.Name
+	if o := k.subject.Object; o != nil {
+		group, namespace = o.Group, o.InNamespace()
+	}
+	if known != (fact.Ref{}) {
+		namespace, name = known.Namespace, known.Name
+	}
+	f.ID = finding.ID(c.Identity(), f.Subject.Cluster+root, group, f.Subject.Kind, namespace, name, f.Subject.Container, path)
 }
 
 // namedAt returns where an object names its namespace, or, when it leaves that
@@ -451,38 +455,6 @@ func (a *Assessment) add(k *worker) {
 	for _, block := range k.findings {
 		a.findings = append(a.findings, block...)
 	}
-}
-
-// maxAlso is how many further places of one finding are listed.
-const maxAlso = 20
-
-// merge makes one finding of those with one identity, and of those that several
-// worlds have from one line of a file.
-func (a *Assessment) merge() {
-	at := make(map[string]int, len(a.findings))
-	kept := a.findings[:0]
-	lines := sourceLines{}
-	for _, f := range a.findings {
-		i, ok := at[f.ID]
-		if !ok {
-			i, ok = lines.find(kept, &f)
-		}
-		if ok {
-			kept[i].Count++
-			if len(f.Worlds) > 0 && !slices.Contains(kept[i].Worlds, f.Worlds[0]) {
-				kept[i].Worlds = append(kept[i].Worlds, f.Worlds[0])
-			}
-			if len(kept[i].Also) < maxAlso && f.Location != kept[i].Location {
-				kept[i].Also = append(kept[i].Also, f.Location)
-			}
-			continue
-		}
-		at[f.ID] = len(kept)
-		lines.add(len(kept), &f)
-		kept = append(kept, f)
-	}
-	a.findings = kept
-	finding.Sort(a.findings)
 }
 
 // Results tells how each control stood, for the roll-up of frameworks.

@@ -2,6 +2,7 @@ package helm
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/merlon-security/merlon/internal/sandbox"
+	"github.com/merlon-security/merlon/internal/secrets"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
@@ -81,9 +83,46 @@ func Render(input json.RawMessage, files sandbox.Files) (any, error) {
 	out, err := r.run(files)
 	var p *problem
 	if errors.As(err, &p) {
-		return rendered{Problems: append(r.problems, *p)}, nil
+		out, err = rendered{Problems: append(r.problems, *p)}, nil
+	}
+	for i := range out.Problems {
+		out.Problems[i].Message = r.masked(out.Problems[i].Message)
 	}
 	return out, err
+}
+
+// minSecret is the length below which a value is too common a text to look for.
+const minSecret = 4
+
+// masked takes out of a message what the chart's values hold under names that
+// say secret: charts quote values when they complain.
+func (r *renderer) masked(message string) string {
+	found := map[string]bool{}
+	var visit func(name string, v any)
+	visit = func(name string, v any) {
+		switch x := v.(type) {
+		case map[string]any:
+			for k, e := range x {
+				visit(k, e)
+			}
+		case common.Values:
+			visit(name, map[string]any(x))
+		case []any:
+			for _, e := range x {
+				visit(name, e)
+			}
+		case string:
+			if len(x) >= minSecret && secrets.SaysSecret(name) {
+				found[x] = true
+			}
+		}
+	}
+	visit("", r.seen)
+	longest := slices.SortedFunc(maps.Keys(found), func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	for _, v := range longest {
+		message = strings.ReplaceAll(message, v, secrets.Redact(v))
+	}
+	return message
 }
 
 // renderer renders one chart.
@@ -95,6 +134,7 @@ type renderer struct {
 	missing  string           // what `required` last said
 	refused  string           // what `fail` last said
 	problems []problem
+	seen     map[string]any // values, as far as they could be put together
 }
 
 func (r *renderer) run(files sandbox.Files) (rendered, error) {
@@ -158,6 +198,7 @@ func (r *renderer) values() (common.Values, error) {
 			return nil, &problem{Kind: "values-invalid", File: "Chart.yaml", Message: "the chart was not rendered: a value of the command line cannot be set"}
 		}
 	}
+	r.seen = map[string]any{"chart": r.chart.Values, "given": given}
 	if err := chartutil.ProcessDependencies(r.chart, given); err != nil {
 		return nil, &problem{Kind: "render-failed", File: "Chart.yaml", Message: "the chart's dependencies cannot be worked out: " + err.Error()}
 	}
@@ -184,6 +225,7 @@ func (r *renderer) values() (common.Values, error) {
 		m, _ := values["Values"].(map[string]any)
 		vals = m
 	}
+	r.seen["all"] = map[string]any(vals)
 	return values, r.schema(r.chart, vals, "")
 }
 

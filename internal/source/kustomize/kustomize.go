@@ -179,6 +179,9 @@ func (s *Source) clean(message string) string {
 	if s.redact == nil {
 		s.redact = secrets.New()
 	}
+	if strings.Contains(message, "literal") || strings.Contains(message, "env source") {
+		return "a generator has a literal or a line of environment that is no KEY=VALUE"
+	}
 	message = strings.Join(strings.Fields(message), " ")
 	if r := []rune(message); len(r) > maxMessage {
 		message = string(r[:maxMessage]) + "…"

@@ -6,6 +6,38 @@ import (
 	"github.com/merlon-security/merlon/internal/finding"
 )
 
+// maxAlso is how many further places of one finding are listed.
+const maxAlso = 20
+
+// merge makes one finding of those with one identity, and of those that several
+// worlds have from one line of a file.
+func (a *Assessment) merge() {
+	at := make(map[string]int, len(a.findings))
+	kept := a.findings[:0]
+	lines := sourceLines{}
+	for _, f := range a.findings {
+		i, ok := at[f.ID]
+		if !ok {
+			i, ok = lines.find(kept, &f)
+		}
+		if ok {
+			kept[i].Count++
+			if len(f.Worlds) > 0 && !slices.Contains(kept[i].Worlds, f.Worlds[0]) {
+				kept[i].Worlds = append(kept[i].Worlds, f.Worlds[0])
+			}
+			if len(kept[i].Also) < maxAlso && f.Location != kept[i].Location {
+				kept[i].Also = append(kept[i].Also, f.Location)
+			}
+			continue
+		}
+		at[f.ID] = len(kept)
+		lines.add(len(kept), &f)
+		kept = append(kept, f)
+	}
+	a.findings = kept
+	finding.Sort(a.findings)
+}
+
 // sourceLines finds findings that other worlds have from the same line of a
 // file: a chart is rendered with several values, a base used by several overlays,
 // and there is one line to mend.
