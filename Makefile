@@ -2,9 +2,10 @@
 GO      ?= go
 BIN     := bin/merlon
 ORACLES ?= ../shared
+LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 export CGO_ENABLED = 0
 
-.PHONY: run build deps test unit race lint conformance bench docs tools cluster cluster-down clean
+.PHONY: run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none
@@ -16,12 +17,19 @@ build:
 deps:
 	@command -v cc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
 
-test: build deps ## everything that CI holds
-	$(GO) vet ./...
-	CGO_ENABLED=1 $(GO) test -race ./...
-	$(GO) -C test/cluster vet ./...
-	$(GO) -C test/cluster test ./...
-	$(BIN) controls test
+# Each stage says what it cost.
+STAGE := bin/stage
+stage:
+	@$(GO) build -o $(STAGE) ./test/stage
+
+test: build deps stage ## everything that CI holds
+	$(STAGE) vet $(GO) vet ./...
+	CGO_ENABLED=1 $(STAGE) unit $(GO) test -race $$($(GO) list ./... | grep -v /test/live)
+	$(STAGE) engine $(GO) test -count=1 -run TestIncrementalEqualsFull -long ./internal/assess
+	$(STAGE) controls $(BIN) controls test
+	$(STAGE) lab-vet $(GO) -C test/cluster vet ./...
+	$(STAGE) lab $(GO) -C test/cluster test ./...
+	$(STAGE) browser $(MAKE) -s browser
 
 unit: ## the quick ones, without the race detector
 	$(GO) test ./...
@@ -33,22 +41,19 @@ lint: ## staticcheck, built from tools/go.mod
 conformance: ## holds Merlon against test cases of other projects, where ORACLES has them
 	$(GO) run ./test/conformance -oracles $(ORACLES)
 
-bench: build ## CPU and memory beside reading and decoding the same files
+bench: build tools ## CPU and memory beside reading and decoding the same files, and beside listing the same cluster
 	$(GO) run ./test/bench -merlon $(BIN)
+	$(GO) run ./test/bench -engine
+	$(GO) -C test/bench/fill build -trimpath -o $(CURDIR)/bin/fill .
+	$(LAB) run --audit-policy test/bench/fill/audit.yaml --arg kube-controller-manager:--controllers=serviceaccount-controller -- \
+	  $(GO) run ./test/bench -merlon $(BIN) -cluster bin/fill
+	$(GO) run ./test/bench/rights
+	$(GO) run ./test/bench/network
 
 docs: build ## renews what the binary prints into docs/reference
 	$(BIN) docs docs/reference
 
-LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
-tools: ## builds the test cluster; minutes the first time, then nothing
-	$(GO) -C test/cluster build -o $(LAB) ./cmd/lab
-	$(LAB) build
-
-cluster: tools ## a real Kubernetes to play with; prints the kubeconfig
-	@if $(LAB) check --tier node >/dev/null 2>&1; then $(LAB) up --tier node; else $(LAB) up; fi
-
-cluster-down:
-	$(LAB) down
+include test/live.mk test/browser/browser.mk deploy/release.mk
 
 clean:
 	rm -rf bin

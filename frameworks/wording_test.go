@@ -3,6 +3,7 @@ package frameworks
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -18,13 +19,13 @@ import (
 )
 
 type framework struct {
-	Name, Title, Version, Source, License string
-	Items                                 []item
+	Name, Title, Version, Source, License, View string
+	Items                                       []item
 }
 
 type item struct {
-	ID, Section, Title, Level, Since, Until, Mode, Look string
-	Controls                                            []string
+	ID, Section, Title, Level, Since, Until, Mode, Look, Support string
+	Controls                                                     []string
 }
 
 // standards says how many items each standard has, and in which reference
@@ -36,6 +37,8 @@ var standards = map[string]struct {
 	levels   []string // only rows whose column "level" is one of these; all if empty
 }{
 	"cis-1.12":       {131, "cis/cis-1.12.tsv", "id", nil},
+	"nist-800-190":   {23, "nist/800-190-risks-countermeasures.tsv", "countermeasure_section", nil},
+	"stig":           {94, "stig/kubernetes-stig-v2r6.tsv", "vuln_id", nil},
 	"nsa":            {49, "nsa/nsa-cisa-hardening-guide-v1.2.tsv", "id", nil},
 	"pss-baseline":   {12, "pss/pod-security-standards.tsv", "check", []string{"baseline"}},
 	"pss-restricted": {18, "pss/pod-security-standards.tsv", "check", []string{"baseline", "restricted"}},
@@ -152,6 +155,60 @@ func TestItemsAreTheStandards(t *testing.T) {
 	}
 }
 
+// TestListsAreWhole holds the lists of attacks, risks and criteria to their
+// number, and where the reference tables are, to their ids.
+func TestListsAreWhole(t *testing.T) {
+	all := load(t)
+	for name, n := range map[string]int{"mitre-attack-containers": 48, "ms-threat-matrix": 40, "owasp-k8s-2025": 10, "soc2": 61, "nist-800-53": 372} {
+		if len(all[name].Items) != n {
+			t.Errorf("%s: %d items, want %d", name, len(all[name].Items), n)
+		}
+		if coverage := name[0] == 'm'; (all[name].View == "coverage") != coverage {
+			t.Errorf("%s: view %q", name, all[name].View)
+		}
+	}
+	second := 0
+	for _, it := range all["pci-dss-4"].Items {
+		if strings.Count(it.ID, ".") == 1 {
+			second++
+		}
+	}
+	if second != 63 {
+		t.Errorf("pci-dss-4: %d requirements of the second level, the standard has 63", second)
+	}
+	dir := reference(t)
+	if dir == "" {
+		return
+	}
+	for name, file := range map[string]string{"mitre-attack-containers": "attack/mitre-attack-containers.json", "ms-threat-matrix": "attack/microsoft-threat-matrix.json"} {
+		var table struct{ Techniques []struct{ ID string } }
+		decodeJSON(t, filepath.Join(dir, file), &table)
+		for _, x := range table.Techniques {
+			if !slices.ContainsFunc(all[name].Items, func(it item) bool { return it.ID == x.ID }) {
+				t.Errorf("%s lacks %s", name, x.ID)
+			}
+		}
+	}
+	controls := map[string]any{}
+	decodeJSON(t, filepath.Join(dir, "nist/800-53-rev5-titles-baselines.json"), &controls)
+	for id := range controls {
+		if !slices.ContainsFunc(all["nist-800-53"].Items, func(it item) bool { return it.ID == id }) {
+			t.Errorf("nist-800-53 lacks %s", id)
+		}
+	}
+}
+
+func decodeJSON(t *testing.T, file string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
 func TestWordingIsOurs(t *testing.T) {
 	dir := reference(t)
 	if dir == "" {
@@ -231,8 +288,11 @@ func problems(it item) []string {
 	if n := len([]rune(it.Title)); n > 110 || strings.HasSuffix(it.Title, ".") {
 		p = append(p, "a title is one statement of at most 110 characters, without a full stop")
 	}
-	if it.Mode != "automated" && it.Mode != "manual" {
-		p = append(p, "mode is neither automated nor manual")
+	if it.Mode != "automated" && it.Mode != "manual" && it.Mode != "none" {
+		p = append(p, "mode is neither automated, manual nor none")
+	}
+	if (it.Support == "") != (len(it.Controls) == 0) {
+		p = append(p, "controls need a source that says they answer the item: support")
 	}
 	if it.Mode == "manual" && it.Look == "" {
 		p = append(p, "a manual item tells where to look")
@@ -240,8 +300,8 @@ func problems(it item) []string {
 	if it.Look != "" && !strings.ContainsAny(it.Look[len(it.Look)-1:], ".?") {
 		p = append(p, "look is made of sentences")
 	}
-	if it.Level != "" && it.Level != "L1" && it.Level != "L2" {
-		p = append(p, "level is neither L1 nor L2")
+	if !slices.Contains([]string{"", "L1", "L2", "CAT I", "CAT II", "CAT III"}, it.Level) {
+		p = append(p, "level is none of the standards'")
 	}
 	if it.Since != "" && !sincePattern.MatchString(it.Since) {
 		p = append(p, "since is no Kubernetes minor version")

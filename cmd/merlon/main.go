@@ -12,5 +12,5 @@ func main() {
 	if self, err := os.Executable(); err == nil {
 		s.Self = []string{self, os.Args[0]}
 	}
-	os.Exit(cli.Main(os.Args[1:], s))
+	os.Exit(cli.MainAs(os.Args[0], os.Args[1:], s))
 }

@@ -1,13 +1,16 @@
 package assess
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
+	"github.com/merlon-security/merlon/internal/vuln"
 )
 
 // newestMinor is the newest Kubernetes minor that Merlon knows.
@@ -32,15 +35,64 @@ func RunCases(lib *control.Library, c *control.Control) (ran int, failures []str
 	if err != nil {
 		return 0, []string{err.Error()}
 	}
+	mended := false
 	for i := range cases {
 		for _, v := range variants(c, &cases[i]) {
 			ran++
-			if problem := runCase(lib, c, &cases[i], v); problem != "" {
+			problem := runCase(lib, c, &cases[i], v)
+			if problem == "" && cases[i].Verdict == finding.Fail && len(c.Patch) > 0 {
+				var done bool
+				done, problem = patchCase(lib, c, &cases[i], v)
+				mended = mended || done
+			}
+			if problem != "" {
 				failures = append(failures, fmt.Sprintf("%s:%d: %s%s: %s", c.File, cases[i].Line, cases[i].Name, v.label, problem))
 			}
 		}
 	}
+	if c.Mends() && !mended && len(failures) == 0 {
+		failures = append(failures, c.File+": the patch mends none of the failing cases: each asks a person")
+	}
 	return ran, failures
+}
+
+// patchCase holds that a failing case, patched, passes its own control. It
+// reports false for a case whose patch asks a person.
+func patchCase(lib *control.Library, c *control.Control, cs *control.Case, v variant) (mended bool, problem string) {
+	edits := make([][]fact.Edit, len(v.objects))
+	asked := false
+	amend := func(_ *finding.Finding, o *fact.Object, a control.Amendment, err error) {
+		switch {
+		case err != nil:
+			problem = "the patch: " + err.Error()
+		case len(a.Asks) > 0:
+			asked = true
+		case len(a.Edits) == 0:
+			problem = "the patch changes nothing"
+		default:
+			edits[o.Origin.Doc] = append(edits[o.Origin.Doc], a.Edits...)
+		}
+	}
+	if _, err := assessCase(lib, c, cs, v.objects, amend); err != nil || problem != "" || asked {
+		return false, problem
+	}
+	patched := slices.Clone(v.objects)
+	for i := range patched {
+		for _, e := range fact.Compose(edits[i]) {
+			var err error
+			if patched[i], err = e.Apply(patched[i]); err != nil {
+				return false, "the patch: " + err.Error()
+			}
+		}
+	}
+	a, err := assessCase(lib, c, cs, patched, nil)
+	switch {
+	case err != nil:
+		return false, err.Error()
+	case a.tallies[0].fail+a.tallies[0].unknown > 0:
+		return false, "the patched case still fails" + told(a)
+	}
+	return true, ""
 }
 
 // variant is one form in which a case is run.
@@ -76,28 +128,39 @@ func runCase(lib *control.Library, c *control.Control, cs *control.Case, v varia
 	if v.err != nil {
 		return v.err.Error()
 	}
-	minor := newestMinor
-	if cs.Kubernetes != "" {
-		m, err := strconv.Atoi(strings.TrimPrefix(strings.TrimPrefix(cs.Kubernetes, "v"), "1."))
-		if err != nil {
-			return fmt.Sprintf("kubernetes %q: not a version such as 1.30", cs.Kubernetes)
-		}
-		minor = m
-	}
-	var changes []fact.Change
-	for i, root := range v.objects {
-		o, ok := fact.NewObject(root, fact.Origin{Source: "case", File: "case", Doc: i})
-		if !ok {
-			return "not a Kubernetes object: no apiVersion or kind"
-		}
-		changes = append(changes, fact.Change{Op: fact.Upsert, Object: &o})
-	}
-	e := New(lib, []*control.Control{c}, Options{Minor: minor, Params: map[string]map[string]any{c.ID: cs.Params}, Workers: 1})
-	a, err := e.Assess((&fact.Snapshot{}).Apply(changes...))
+	a, err := assessCase(lib, c, cs, v.objects, nil)
 	if err != nil {
 		return err.Error()
 	}
 	return compareCase(cs, v, a)
+}
+
+func assessCase(lib *control.Library, c *control.Control, cs *control.Case, objects []fact.Value, amend func(*finding.Finding, *fact.Object, control.Amendment, error)) (*Assessment, error) {
+	minor := newestMinor
+	if cs.Kubernetes != "" {
+		m, err := strconv.Atoi(strings.TrimPrefix(strings.TrimPrefix(cs.Kubernetes, "v"), "1."))
+		if err != nil {
+			return nil, fmt.Errorf("kubernetes %q: not a version such as 1.30", cs.Kubernetes)
+		}
+		minor = m
+	}
+	var changes []fact.Change
+	for i, root := range objects {
+		o, ok := fact.NewObject(root, fact.Origin{Source: "case", File: "case", Doc: i})
+		if !ok {
+			return nil, errors.New("not a Kubernetes object: no apiVersion or kind")
+		}
+		changes = append(changes, fact.Change{Op: fact.Upsert, Object: &o})
+	}
+	var problem error
+	advisories := func() []*vuln.Advisory {
+		list, err := vuln.Kubernetes()
+		problem = err
+		return list
+	}
+	e := New(lib, []*control.Control{c}, Options{Minor: minor, Advisories: advisories, Params: map[string]map[string]any{c.ID: cs.Params}, Workers: 1, Amend: amend})
+	a, err := e.Assess((&fact.Snapshot{}).Apply(changes...))
+	return a, errors.Join(err, problem)
 }
 
 func compareCase(cs *control.Case, v variant, a *Assessment) string {

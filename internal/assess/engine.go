@@ -6,7 +6,6 @@
 package assess
 
 import (
-	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -15,7 +14,7 @@ import (
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
-	"github.com/merlon-security/merlon/internal/framework"
+	"github.com/merlon-security/merlon/internal/vuln"
 )
 
 // Options say what to assess and how.
@@ -26,9 +25,22 @@ type Options struct {
 	Workers int                       // how many at once; 0 for one per processor
 	NoMemo  bool                      // judge everything anew: for tests, slower, never different
 
+	// Advisories are those of Kubernetes itself, for the versions of components;
+	// asked for when a component is met. nil: none.
+	Advisories func() []*vuln.Advisory
+
+	// Apart keeps findings apart that several worlds have from one line: for those
+	// who change objects and not lines.
+	Apart bool
+
 	// Observe, if set, is told each verdict of each control on each subject,
 	// passes included; with several workers, by several goroutines at once.
 	Observe func(*control.Control, control.Subject, finding.Verdict)
+
+	// Amend, if set, is told what the patch of a control makes of each subject
+	// that fails it, or why that cannot be told; with several workers, by several
+	// goroutines at once. Controls without a patch tell nothing.
+	Amend func(*finding.Finding, *fact.Object, control.Amendment, error)
 }
 
 // Engine holds controls, compiled at their first use. It is safe for concurrent
@@ -39,7 +51,8 @@ type Engine struct {
 	controls []*entry
 	mu       sync.Mutex
 	plans    map[string]*plans
-	scopes   int // how many plans there are
+	each     map[control.Each]*plan // of scopes without a kind
+	scopes   int                    // how many plans there are
 }
 
 // entry is one control and its compiled form.
@@ -54,7 +67,7 @@ type plans struct{ object, pod, container, component *plan }
 
 // New returns an engine for the controls. Nothing is compiled yet.
 func New(lib *control.Library, controls []*control.Control, options Options) *Engine {
-	e := &Engine{lib: lib, options: options, plans: map[string]*plans{}}
+	e := &Engine{lib: lib, options: options, plans: map[string]*plans{}, each: map[control.Each]*plan{}}
 	for i, c := range controls {
 		e.controls = append(e.controls, &entry{index: i, control: c, compiled: sync.OnceValues(func() (*control.Compiled, error) {
 			return c.Compile(lib, options.Params[c.ID])
@@ -82,6 +95,25 @@ func (e *Engine) plansFor(groupKind string) *plans {
 		container: e.planOf(byScope[control.EachContainer]), component: e.planOf(byScope[control.EachComponent]),
 	}
 	e.plans[groupKind] = p
+	return p
+}
+
+// planEach returns the plan of a scope that has no kind, each control in a group
+// of its own that remembers nothing.
+func (e *Engine) planEach(each control.Each) *plan {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.each[each]
+	if p == nil {
+		p = &plan{index: e.scopes}
+		e.scopes++
+		for _, en := range e.controls {
+			if en.control.Scope.Each == each {
+				p.groups = append(p.groups, group{entries: []*entry{en}, sees: true})
+			}
+		}
+		e.each[each] = p
+	}
 	return p
 }
 
@@ -113,47 +145,48 @@ func (t *tally) add(v finding.Verdict, n int) {
 // worker judges objects one after the other.
 type worker struct {
 	engine   *Engine
+	world    *world
 	judge    *control.Judge
 	subject  control.Subject
 	tallies  []tally
 	findings [][]finding.Finding // blocks, for a finding is large and a slice that grows copies
 	memories []memory
-	world    string       // chart, overlay; "" for loose files
-	home     string       // its root, by which findings are known over time
 	witness  *fact.Object // names the namespace in question, which the input does not hold
 	err      error
+
+	// Of a session: which groups are run, and how each verdict is counted.
+	only  func(*group) bool
+	tally func(*entry, finding.Verdict)
 }
 
 func (e *Engine) worker(w *world) *worker {
-	k := &worker{engine: e, judge: control.NewJudge(e.lib, w, e.options.Minor), tallies: make([]tally, len(e.controls))}
-	if len(w.objects) > 0 {
-		k.world, k.home = w.objects[0].Origin.World, w.objects[0].Origin.Root
-	}
-	return k
+	return &worker{engine: e, world: w, judge: control.NewJudge(e.lib, w, e.options.Minor), tallies: make([]tally, len(e.controls))}
 }
 
-// Assess judges the whole snapshot. The report has findings, gaps and what the
-// summary counts; frameworks are rolled up from its Results. An error means a
-// control that does not compile.
+// ask lets the worker's controls see the world through w.
+func (k *worker) ask(w control.World) {
+	k.judge = control.NewJudge(k.engine.lib, w, k.engine.options.Minor)
+}
+
+// Assess judges the whole snapshot, each of its worlds by itself. The report has
+// findings, gaps and what the summary counts; frameworks are rolled up from its
+// Results. An error means a control that does not compile.
 func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
-	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: len(s.Objects())}
-	for _, objects := range worlds(s.Objects()) {
-		if err := e.world(a, objects); err != nil {
+	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: s.Len()}
+	for _, w := range worlds(s) {
+		if err := e.world(a, w); err != nil {
 			return nil, err
 		}
 	}
-	a.merge()
+	a.findings = merge(a.findings, e.options.Apart)
+	finding.Sort(a.findings)
 	return a, nil
 }
 
 // world judges the objects of one world, which sees nothing of the others.
-func (e *Engine) world(a *Assessment, objects []*fact.Object) error {
-	w := newWorld(objects)
-	n := e.options.Workers
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	n = max(1, min(n, len(objects)/64))
+func (e *Engine) world(a *Assessment, w *world) error {
+	objects := w.snapshot.Objects()
+	n := e.workers(len(objects))
 	workers := make([]*worker, n)
 	var wg sync.WaitGroup
 	for i := range workers {
@@ -163,8 +196,9 @@ func (e *Engine) world(a *Assessment, objects []*fact.Object) error {
 	}
 	wg.Wait()
 	last := workers[n-1]
-	last.namespaces(w)
-	last.input(w)
+	last.namespaces()
+	last.input()
+	last.subjects()
 	plans := e.allPlans()
 	for _, k := range workers {
 		for _, p := range plans {
@@ -178,6 +212,15 @@ func (e *Engine) world(a *Assessment, objects []*fact.Object) error {
 	return nil
 }
 
+// workers returns how many work on a number of objects at once.
+func (e *Engine) workers(objects int) int {
+	n := e.options.Workers
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	return max(1, min(n, objects/64))
+}
+
 func (k *worker) objects(objects []*fact.Object) {
 	for _, o := range objects {
 		if k.err != nil {
@@ -188,8 +231,14 @@ func (k *worker) objects(objects []*fact.Object) {
 }
 
 func (k *worker) object(o *fact.Object) {
+	if o.Partial {
+		return // it answers whether it exists; a gap says the rest
+	}
 	p := k.engine.plansFor(o.GroupKind())
 	k.run(p.object, control.Subject{Object: o})
+	if proc, ok := component.FromObject(o); ok {
+		k.run(p.component, control.Subject{Object: o, Component: k.engine.running(proc)})
+	}
 	pods := fact.PodTemplates(o)
 	for i := range pods {
 		k.run(p.pod, control.Subject{Object: o, Pod: &pods[i]})
@@ -197,7 +246,7 @@ func (k *worker) object(o *fact.Object) {
 		for j := range containers {
 			k.run(p.container, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j]})
 			if proc, ok := component.FromContainer(containers[j].Value); ok {
-				k.run(p.component, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j], Component: proc.At(k.engine.options.Minor)})
+				k.run(p.component, control.Subject{Object: o, Pod: &pods[i], Container: &containers[j], Component: k.engine.running(proc)})
 			}
 		}
 	}
@@ -205,7 +254,7 @@ func (k *worker) object(o *fact.Object) {
 
 // run judges one subject by the controls of a plan.
 func (k *worker) run(p *plan, s control.Subject) {
-	if len(p.groups) == 0 {
+	if len(p.groups) == 0 || k.err != nil {
 		return
 	}
 	k.subject = s
@@ -213,6 +262,9 @@ func (k *worker) run(p *plan, s control.Subject) {
 	m := k.memory(p)
 	for i := range p.groups {
 		g := &p.groups[i]
+		if k.only != nil && !k.only(g) {
+			continue
+		}
 		known, ok := m.key(p, g, &k.subject)
 		if !ok {
 			k.group(g, nil)
@@ -267,12 +319,19 @@ func (k *worker) recall(g *group, r *remembered) {
 	for _, j := range r.again {
 		k.again(g.entries[j], r.verdicts[j])
 	}
-	if k.engine.options.Observe == nil {
+	observe := k.engine.options.Observe
+	if observe == nil && k.tally == nil {
 		return // the rest is counted at the end
 	}
 	for j, e := range g.entries {
-		if r.verdicts[j] != "" {
-			k.engine.options.Observe(e.control, k.subject, r.verdicts[j])
+		if r.verdicts[j] == "" {
+			continue
+		}
+		if observe != nil {
+			observe(e.control, k.subject, r.verdicts[j])
+		}
+		if k.tally != nil {
+			k.tally(e, r.verdicts[j])
 		}
 	}
 }
@@ -315,6 +374,10 @@ func (k *worker) count(e *entry, v finding.Verdict) {
 	if observe := k.engine.options.Observe; observe != nil {
 		observe(e.control, k.subject, v)
 	}
+	if k.tally != nil {
+		k.tally(e, v)
+		return
+	}
 	k.tallies[e.index].add(v, 1)
 }
 
@@ -322,49 +385,29 @@ func applies(c *control.Control, s *control.Subject) bool {
 	if s.Container != nil && len(c.Scope.Containers) > 0 && !slices.Contains(c.Scope.Containers, string(s.Container.Type)) {
 		return false
 	}
-	return s.Component == nil || c.Scope.Each != control.EachComponent || c.Scope.Component == s.Component.Name()
+	return s.Component == nil || c.Scope.Each != control.EachComponent || c.Scope.Component == s.Component.Name() || c.Scope.Component == "*"
 }
 
 // namespaces judges each namespace of the input once.
-func (k *worker) namespaces(w *world) {
-	var entries []*entry
-	for _, e := range k.engine.controls {
-		if e.control.Scope.Each == control.EachNamespace {
-			entries = append(entries, e)
-		}
-	}
-	if len(entries) == 0 || k.err != nil {
+func (k *worker) namespaces() {
+	if len(k.engine.planEach(control.EachNamespace).groups) == 0 {
 		return
 	}
-	for _, name := range w.namespaceNames() {
-		ns := w.Find("Namespace", "", name)
-		k.witness = w.witness(name)
-		k.run(k.engine.alone(entries), control.Subject{Object: ns, Namespace: name, Declared: ns != nil})
+	for _, name := range k.world.namespaceNames() {
+		k.namespace(name)
 	}
 }
 
-// alone puts each control into a group of its own that remembers nothing.
-func (e *Engine) alone(entries []*entry) *plan {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	p := &plan{index: e.scopes, groups: make([]group, len(entries))}
-	e.scopes++
-	for i, en := range entries {
-		p.groups[i] = group{entries: []*entry{en}}
-	}
-	return p
+func (k *worker) namespace(name string) {
+	ns := k.world.Find("Namespace", "", name)
+	k.witness = k.world.witness(name)
+	k.run(k.engine.planEach(control.EachNamespace), control.Subject{Object: ns, Namespace: name, Declared: ns != nil})
 }
 
-// input judges the input as a whole.
-func (k *worker) input(w *world) {
-	var entries []*entry
-	for _, e := range k.engine.controls {
-		if e.control.Scope.Each == control.EachInput {
-			entries = append(entries, e)
-		}
-	}
-	if len(entries) > 0 && slices.ContainsFunc(w.objects, (*fact.Object).Deployed) && k.err == nil {
-		k.run(k.engine.alone(entries), control.Subject{})
+// input judges the world as a whole, if it holds anything that is deployed.
+func (k *worker) input() {
+	if k.world.deployed > 0 {
+		k.run(k.engine.planEach(control.EachInput), control.Subject{})
 	}
 }
 
@@ -378,16 +421,20 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		Control: c.ID, Family: c.Family(), Title: c.Title, Severity: c.Level(), Verdict: o.Verdict,
 		Evidence: o.Evidence, Message: o.Message, Count: 1, Frameworks: c.Frameworks(), Fix: c.Fix,
 	}
-	known := fact.Ref{} // the owner as it is called where it was written
-	root := k.home
+	owner := owner{root: k.world.root}
 	switch {
 	case s.Object != nil:
-		f.Subject = finding.Subject{APIVersion: s.Object.APIVersion(), Kind: s.Object.Kind, Namespace: s.Object.Namespace, Name: s.Object.Name}
+		owner.group = s.Object.Group
+		f.Subject = finding.Subject{APIVersion: s.Object.APIVersion(), Kind: s.Object.Kind, Namespace: s.Object.Namespace, Name: s.Object.KnownAs()}
+		f.Pods, f.ManagedBy = s.Object.Pods, managers(s.Object)
 		at, line := s.Object.At(o.At)
-		f.Location, root = finding.Location{File: at.File, Line: at.Pos.Line, Column: at.Pos.Column}, at.Root
+		f.Location, owner.root = written(at), at.Root
 		if r := s.Object.Rendering; r != nil {
-			f.Rendered, known = &finding.Rendered{File: s.Object.Origin.File, Line: line, Values: at.Values}, r.Known
+			f.Rendered, owner.known = &finding.Rendered{File: s.Object.Origin.File, Line: line, Values: at.Values}, r.Known
 		}
+	case s.Identity != nil:
+		owner.group, f.Subject = subjectOf(s.Identity)
+		f.Location = k.placed(o.At)
 	case s.Namespace != "":
 		f.Subject = finding.Subject{APIVersion: "v1", Kind: "Namespace", Name: s.Namespace}
 		f.Location = namedAt(k.witness)
@@ -398,29 +445,44 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		f.Subject.Container = s.Container.Value.Get(fact.K("name")).Str()
 	}
 	f.Subject.Cluster = k.engine.options.Cluster
-	if k.world != "" {
-		f.Worlds = []string{k.world}
+	if k.world.root != "" {
+		f.Worlds = []string{k.world.name}
 	}
-	k.identify(&f, c, known, root, o.Path())
+	k.identify(&f, c, owner, o.Path())
 	last := len(k.findings) - 1
 	if last < 0 || len(k.findings[last]) == blockSize {
 		k.findings = append(k.findings, make([]finding.Finding, 0, blockSize))
 		last++
 	}
 	k.findings[last] = append(k.findings[last], f)
+	if amend := k.engine.options.Amend; amend != nil && o.Verdict == finding.Fail && len(c.Patch) > 0 {
+		a, err := k.judge.Amend(c)
+		amend(&k.findings[last][len(k.findings[last])-1], s.Object, a, err)
+	}
 }
 
-// identify gives a finding its id. known is what the owner is called where it
-// was written, if that is another name; root the chart or overlay of that place.
-func (k *worker) identify(f *finding.Finding, c *control.Compiled, known fact.Ref, root, path string) {
-	group, namespace, name := "", f.Subject.Namespace, f.Subject.Name
+// owner is how a finding's id knows the owner of the field at fault.
+type owner struct {
+	group string
+	root  string   // chart or overlay where it was written
+	known fact.Ref // what it is called there, if that is another name
+}
+
+// identify gives a finding its id.
+func (k *worker) identify(f *finding.Finding, c *control.Compiled, w owner, path string) {
+	namespace, name := f.Subject.Namespace, f.Subject.Name
 	if o := k.subject.Object; o != nil {
-		group, namespace = o.Group, o.InNamespace()
+		namespace = o.InNamespace()
 	}
-	if known != (fact.Ref{}) {
-		namespace, name = known.Namespace, known.Name
+	if w.known != (fact.Ref{}) {
+		namespace, name = w.known.Namespace, w.known.Name
 	}
-	f.ID = finding.ID(c.Identity(), f.Subject.Cluster+root, group, f.Subject.Kind, namespace, name, f.Subject.Container, path)
+	f.ID = finding.ID(c.Identity(), f.Subject.Cluster+w.root, w.group, f.Subject.Kind, namespace, name, f.Subject.Container, path)
+}
+
+// written is a place as findings have it.
+func written(at fact.Written) finding.Location {
+	return finding.Location{File: at.File, Line: at.Pos.Line, Column: at.Pos.Column}
 }
 
 // namedAt returns where an object names its namespace, or, when it leaves that
@@ -433,65 +495,6 @@ func namedAt(o *fact.Object) finding.Location {
 	if ns := at.Get(fact.K("namespace")); ns.Present() {
 		at = ns
 	}
-	return finding.Location{File: o.Origin.File, Line: at.Pos().Line, Column: at.Pos().Column}
-}
-
-// Assessment is what an engine found, before waivers and roll-ups.
-type Assessment struct {
-	engine   *Engine
-	tallies  []tally
-	findings []finding.Finding
-	gaps     []fact.Gap
-	objects  int
-}
-
-func (a *Assessment) add(k *worker) {
-	for i, t := range k.tallies {
-		a.tallies[i].pass += t.pass
-		a.tallies[i].fail += t.fail
-		a.tallies[i].unknown += t.unknown
-	}
-	a.findings = slices.Grow(a.findings, len(k.findings)*blockSize)
-	for _, block := range k.findings {
-		a.findings = append(a.findings, block...)
-	}
-}
-
-// Results tells how each control stood, for the roll-up of frameworks.
-func (a *Assessment) Results() []framework.Result {
-	out := make([]framework.Result, len(a.tallies))
-	for i, t := range a.tallies {
-		c := a.engine.controls[i].control
-		out[i] = framework.Result{Control: c.ID, Frameworks: c.Frameworks(), Pass: t.pass, Fail: t.fail, Unknown: t.unknown, Run: true}
-	}
-	return out
-}
-
-// Report returns the report of the assessment, with the roll-up of frameworks.
-// left are controls that were left out by choice, so that an item they answer
-// does not pass unseen.
-func (a *Assessment) Report(frameworks []*framework.Framework, left []*control.Control) *finding.Report {
-	r := &finding.Report{
-		Schema: finding.Schema, Kubernetes: fmt.Sprintf("1.%d", a.engine.options.Minor),
-		Findings: a.findings, Gaps: make([]finding.Gap, 0, len(a.gaps)), Frameworks: make([]finding.Framework, 0, len(frameworks)),
-	}
-	if r.Findings == nil {
-		r.Findings = []finding.Finding{}
-	}
-	for _, g := range a.gaps {
-		r.Gaps = append(r.Gaps, finding.Gap{
-			Kind: g.Kind, Source: g.Source, Subject: g.Subject, Message: g.Message,
-			Location: finding.Location{File: g.File, Line: g.Pos.Line, Column: g.Pos.Column},
-		})
-	}
-	results := a.Results()
-	for _, c := range left {
-		results = append(results, framework.Result{Control: c.ID, Frameworks: c.Frameworks()})
-	}
-	for _, f := range frameworks {
-		r.Frameworks = append(r.Frameworks, f.RollUp(results, len(r.Gaps), a.engine.options.Minor))
-	}
-	r.Summary.Objects, r.Summary.Controls = a.objects, len(a.engine.controls)
-	r.Summarise()
-	return r
+	place, _ := o.At(at)
+	return written(place)
 }

@@ -42,6 +42,7 @@ type plan struct {
 type group struct {
 	places  []int // of the plan; nil when nothing may be remembered
 	entries []*entry
+	sees    bool // more than the subject
 }
 
 // place is a path, ready to be followed.
@@ -103,7 +104,7 @@ func (e *Engine) planOf(entries []*entry) *plan {
 	for _, en := range entries {
 		paths, ok := e.footprint(en)
 		if !ok || len(paths) > maxPlaces {
-			p.groups = append(p.groups, group{entries: []*entry{en}})
+			p.groups = append(p.groups, group{entries: []*entry{en}, sees: sees(en)})
 			continue
 		}
 		name := strings.Join(paths, "\x01")
@@ -126,6 +127,16 @@ func (e *Engine) planOf(entries []*entry) *plan {
 		p.groups[i].entries = append(p.groups[i].entries, en)
 	}
 	return p
+}
+
+// sees reports whether a control may look beyond its subject.
+func sees(en *entry) bool {
+	c, err := en.compiled()
+	if err != nil {
+		return true
+	}
+	fine, ok := c.Footprint()
+	return !ok || slices.ContainsFunc(fine, func(p expr.Path) bool { return p.Var == "namespaceObject" })
 }
 
 // footprint returns the coarse paths of a control, sorted; false when it may

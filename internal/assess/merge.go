@@ -9,40 +9,51 @@ import (
 // maxAlso is how many further places of one finding are listed.
 const maxAlso = 20
 
-// merge makes one finding of those with one identity, and of those that several
-// worlds have from one line of a file.
-func (a *Assessment) merge() {
-	at := make(map[string]int, len(a.findings))
-	kept := a.findings[:0]
-	lines := sourceLines{}
-	for _, f := range a.findings {
+// again counts a finding that is known from another place or world.
+func again(known, f *finding.Finding) {
+	known.Count++
+	if len(f.Worlds) > 0 && !slices.Contains(known.Worlds, f.Worlds[0]) {
+		known.Worlds = append(known.Worlds, f.Worlds[0])
+	}
+	if len(known.Also) < maxAlso && f.Location != known.Location {
+		known.Also = append(known.Also, f.Location)
+	}
+}
+
+// merge makes one finding of those with one identity and, unless they are to be
+// kept apart, of those that several worlds have from one line of a file. It takes
+// them in the order in which they were judged, world by world, and changes the
+// list that it is given.
+func merge(findings []finding.Finding, apart bool) []finding.Finding {
+	at := make(map[string]int, len(findings))
+	kept := findings[:0]
+	lines := map[sourceLine]*lineHolders{}
+	for _, f := range findings {
 		i, ok := at[f.ID]
-		if !ok {
-			i, ok = lines.find(kept, &f)
+		l, traced := lineOf(&f)
+		traced = traced && !apart
+		if !ok && traced {
+			i, ok = lines[l].find(kept, f.Worlds[0])
 		}
 		if ok {
-			kept[i].Count++
-			if len(f.Worlds) > 0 && !slices.Contains(kept[i].Worlds, f.Worlds[0]) {
-				kept[i].Worlds = append(kept[i].Worlds, f.Worlds[0])
-			}
-			if len(kept[i].Also) < maxAlso && f.Location != kept[i].Location {
-				kept[i].Also = append(kept[i].Also, f.Location)
-			}
+			again(&kept[i], &f)
 			continue
 		}
 		at[f.ID] = len(kept)
-		lines.add(len(kept), &f)
+		if traced {
+			if lines[l] == nil {
+				lines[l] = &lineHolders{}
+			}
+			lines[l].kept = append(lines[l].kept, len(kept))
+		}
 		kept = append(kept, f)
 	}
-	a.findings = kept
-	finding.Sort(a.findings)
+	return kept
 }
 
-// sourceLines finds findings that other worlds have from the same line of a
-// file: a chart is rendered with several values, a base used by several overlays,
-// and there is one line to mend.
-type sourceLines map[sourceLine][]int
-
+// sourceLine is what findings share that worlds have from one line of a file: a
+// chart is rendered with several values, a base used by several overlays, and
+// there is one line to mend.
 type sourceLine struct {
 	control   string
 	location  finding.Location
@@ -52,7 +63,7 @@ type sourceLine struct {
 }
 
 func lineOf(f *finding.Finding) (sourceLine, bool) {
-	if f.Rendered == nil || f.Location.Line == 0 {
+	if f.Rendered == nil || f.Location.Line == 0 || len(f.Worlds) == 0 {
 		return sourceLine{}, false
 	}
 	l := sourceLine{control: f.Control, location: f.Location, kind: f.Subject.Kind, container: f.Subject.Container}
@@ -62,21 +73,24 @@ func lineOf(f *finding.Finding) (sourceLine, bool) {
 	return l, true
 }
 
-func (s sourceLines) add(i int, f *finding.Finding) {
-	if l, ok := lineOf(f); ok {
-		s[l] = append(s[l], i)
-	}
+// lineHolders are the kept findings of one line.
+type lineHolders struct {
+	kept  []int
+	world string // that find was last asked for
+	from  int    // those before it are of that world
 }
 
-// find returns the first kept finding of the same line that is not of the same
-// world: in one world a line that a loop writes makes several objects.
-func (s sourceLines) find(kept []finding.Finding, f *finding.Finding) (int, bool) {
-	l, ok := lineOf(f)
-	if !ok {
+// find returns the first kept finding of the line that a world does not have: in
+// one world a line that a loop writes makes several objects.
+func (h *lineHolders) find(kept []finding.Finding, world string) (int, bool) {
+	if h == nil {
 		return 0, false
 	}
-	for _, i := range s[l] {
-		if !slices.Contains(kept[i].Worlds, f.Worlds[0]) {
+	if h.world != world {
+		h.world, h.from = world, 0
+	}
+	for ; h.from < len(h.kept); h.from++ {
+		if i := h.kept[h.from]; !slices.Contains(kept[i].Worlds, world) {
 			return i, true
 		}
 	}

@@ -1,6 +1,10 @@
 package assess
 
-import "github.com/merlon-security/merlon/internal/fact"
+import (
+	"slices"
+
+	"github.com/merlon-security/merlon/internal/fact"
+)
 
 // reference is one object as others name it, and the kind of those that do.
 type reference struct {
@@ -8,25 +12,32 @@ type reference struct {
 	to   fact.Ref
 }
 
-// Referring returns the objects of a kind that name o.
-func (w *world) Referring(kind string, o *fact.Object) []*fact.Object {
-	return w.references()[reference{kind, o.Ref()}]
+// referenceIndex finds the objects that name another.
+type referenceIndex struct{ lists[reference] }
+
+func (x referenceIndex) add(o *fact.Object) {
+	named(o, func(to fact.Ref) { x.put(reference{o.GroupKind(), to}, o) })
 }
 
-func (w *world) indexReferences() map[reference][]*fact.Object {
-	out := map[reference][]*fact.Object{}
-	for _, o := range w.objects {
-		seen := map[fact.Ref]bool{}
-		refersTo(o, func(to fact.Ref) {
-			if to.Name == "" || seen[to] {
-				return
-			}
-			seen[to] = true
-			key := reference{o.GroupKind(), to}
-			out[key] = append(out[key], o)
-		})
-	}
-	return out
+func (x referenceIndex) drop(o *fact.Object) {
+	named(o, func(to fact.Ref) { x.take(reference{o.GroupKind(), to}, o) })
+}
+
+// Referring returns the objects of a kind that name o.
+func (w *world) Referring(kind string, o *fact.Object) []*fact.Object {
+	x := w.references.get(w, func() referenceIndex { return referenceIndex{lists[reference]{}} })
+	return x.lists[reference{kind, o.Ref()}]
+}
+
+// named calls add once for every object that o names.
+func named(o *fact.Object, add func(fact.Ref)) {
+	var seen []fact.Ref
+	refersTo(o, func(to fact.Ref) {
+		if to.Name != "" && !slices.Contains(seen, to) {
+			seen = append(seen, to)
+			add(to)
+		}
+	})
 }
 
 // refersTo calls add for every object that o names.

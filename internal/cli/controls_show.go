@@ -77,6 +77,8 @@ type controlView struct {
 	Message   string                 `yaml:"message" json:"message"`
 	At        []string               `yaml:"at,omitempty" json:"at,omitempty"`
 	Redact    bool                   `yaml:"redact,omitempty" json:"redact,omitempty"`
+	Running   bool                   `yaml:"running,omitempty" json:"running,omitempty"`
+	Written   bool                   `yaml:"written,omitempty" json:"written,omitempty"`
 	Cases     []caseView             `yaml:"cases,omitempty" json:"cases,omitempty"`
 }
 
@@ -108,7 +110,7 @@ func controlViewOf(c *control.Control) controlView {
 		ID: c.ID, Family: c.Family(), File: c.File, BuiltIn: c.BuiltIn, Title: c.Title, Aliases: c.Aliases,
 		Severity: c.Level().String(), Since: c.Since, Threat: c.Threat, Why: c.Why, Fix: c.Fix, Price: c.Price,
 		Scope:  scopeView{string(c.Scope.Each), c.Scope.Kinds, c.Scope.Containers, c.Scope.Component},
-		Params: c.Params, When: c.When, Items: c.Items, Require: c.Require, Message: c.Message, At: c.At, Redact: c.Redact,
+		Params: c.Params, When: c.When, Items: c.Items, Require: c.Require, Message: c.Message, At: c.At, Redact: c.Redact, Running: c.Running, Written: c.Written,
 	}
 	for name, m := range c.Maps {
 		if v.Maps == nil {

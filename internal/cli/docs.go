@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/control"
+	"github.com/merlon-security/merlon/internal/framework"
 	"github.com/spf13/cobra"
 )
 
@@ -63,6 +64,7 @@ func reference() (map[string]string, error) {
 	return map[string]string{
 		"cli.md": commandsPage(), "controls.md": controlsPage(list), "frameworks.md": standards,
 		"report.md": reportPage(), "report.schema.json": schema,
+		"functions.md": functionsPage(), "configuration.md": settingsPage(), "outputs.md": outputsPage(),
 	}, nil
 }
 
@@ -139,10 +141,10 @@ func frameworksPage() (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString(printed + "# Frameworks\n\n")
-	b.WriteString("Every standard with all of its items. `merlon frameworks show NAME` tells which controls answer each. An item passes\nonly if every control that answers it ran and passed and nothing was left unseen; a manual one asks a person.\n")
+	b.WriteString("Every standard with all of its items. `merlon frameworks show NAME` tells which controls answer each. An item passes\nonly if every control that answers it ran and passed and nothing was left unseen; a manual one asks a person; one of\nmode none is not assessed. A coverage view lists attacks: which controls look at each, and what they found, never pass.\n")
 	for _, f := range all {
-		automated, manual := modes(f)
-		fmt.Fprintf(&b, "\n## %s\n\n%s. %d items: %d automated, %d manual.\n\nSource: <%s>. %s\n", f.Name, f.Title, len(f.Items), automated, manual, f.Source, oneLine(f.License))
+		n := modes(f)
+		fmt.Fprintf(&b, "\n## %s\n\n%s. %d items: %d automated, %d manual, %d not assessed by anything.%s\n\nSource: <%s>. %s\n", f.Name, f.Title, len(f.Items), n["automated"], n["manual"], n["none"], viewOf(f), f.Source, oneLine(f.License))
 		fmt.Fprintf(&b, "\n| item | section | what it asks | mode |\n|---|---|---|---|\n")
 		for _, it := range f.Items {
 			v := itemView{Level: it.Level, Since: it.Since, Until: it.Until}
@@ -150,4 +152,11 @@ func frameworksPage() (string, error) {
 		}
 	}
 	return b.String(), nil
+}
+
+func viewOf(f *framework.Framework) string {
+	if f.Coverage() {
+		return " A coverage view."
+	}
+	return ""
 }

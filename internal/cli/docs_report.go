@@ -17,11 +17,13 @@ func reportTypes() []reportType {
 	return []reportType{
 		{reflect.TypeFor[finding.Report](), "The document. Later versions of Merlon only add fields; what reads it must pass over those it does not know."},
 		{reflect.TypeFor[finding.Summary](), "Counts of the report."},
+		{reflect.TypeFor[finding.Cluster](), "The cluster that was read, in a scan of one."},
 		{reflect.TypeFor[finding.Finding](), "A verdict worth telling: one control, one subject, one field at fault."},
 		{reflect.TypeFor[finding.Subject](), "What a finding is about: the owner that a person would edit."},
 		{reflect.TypeFor[finding.Location](), "The place of the field at fault. A missing field points at its nearest present parent; a place that is not known for certain is left out."},
 		{reflect.TypeFor[finding.Rendered](), "Where a finding stands in what a chart or an overlay renders to. The finding's location is then where a person wrote it: with a line where that was traced for certain, else the file alone."},
 		{reflect.TypeFor[finding.Evidence](), "One thing that was seen."},
+		{reflect.TypeFor[finding.Manager](), "The Helm release or GitOps application that an object belongs to, by its labels and annotations: what would undo a change made by hand."},
 		{reflect.TypeFor[finding.Waived](), "The waiver that covers a finding."},
 		{reflect.TypeFor[finding.Gap](), "Something that could not be seen, so that nothing is said of it. A gap is never a pass."},
 		{reflect.TypeFor[finding.Framework](), "A standard and how the input stands against it."},
@@ -50,12 +52,20 @@ func documentFields() map[string]map[string]string {
 			"schema":     "Name and version of this form: `" + finding.Schema + "`.",
 			"merlon":     "Version of Merlon that wrote it.",
 			"kubernetes": "Kubernetes version that was judged for, `1.36`.",
-			"target":     "What was scanned, as the user wrote it.",
+			"target":     "What was scanned, as the user wrote it; `cluster NAME` for a cluster.",
+			"cluster":    "The cluster that was read; not there for files.",
 			"summary":    "Counts.",
 			"findings":   "What is wrong, the most severe first; waived and known ones included.",
 			"gaps":       "What could not be seen.",
 			"frameworks": "Every item of every standard with its verdict.",
 			"notices":    "What the user should know besides: waivers that ended or cover nothing, a configuration file that was not applied.",
+		},
+		"Cluster": {
+			"uid":     "Its identity: the UID of the namespace kube-system. Not there when that may not be seen.",
+			"server":  "Address of the API server.",
+			"version": "Version of the API server.",
+			"context": "Context of the kubeconfig.",
+			"time":    "When all was read, by the clock of the machine that Merlon ran on, RFC 3339.",
 		},
 		"Summary": {
 			"objects":    "Objects read.",
@@ -68,7 +78,7 @@ func documentFields() map[string]map[string]string {
 			"gaps":       "Gaps.",
 		},
 		"Gap": {
-			"kind":     "Kind of gap, such as `invalid-yaml`, `unreadable`, `too-large`, `no-objects`.",
+			"kind":     "Kind of gap, such as `invalid-yaml`, `unreadable`, `too-large`, `no-objects`; of a cluster `forbidden`, `unavailable`, `unauthorized`, `not-asked`, `metadata-only`.",
 			"source":   "Source that met it.",
 			"location": "Where.",
 			"subject":  "What it is about, where that is known.",
@@ -92,6 +102,8 @@ func findingFields() map[string]map[string]string {
 			"evidence":   "What was seen, what decided first. Of what may be secret only the form: kind, length, last two characters.",
 			"message":    "What is wrong with this subject.",
 			"count":      "How often this very mistake was met, 1 or more.",
+			"pods":       "Pods that exist because of the subject; only from a cluster.",
+			"managedBy":  "Helm release and GitOps applications that the subject belongs to.",
 			"also":       "Further places of the same finding, 20 at most.",
 			"worlds":     "Charts with their values and overlays that have the finding; not there for plain files.",
 			"rendered":   "Where it stands in what a chart or an overlay renders to.",
@@ -99,6 +111,12 @@ func findingFields() map[string]map[string]string {
 			"fix":        "What to change, as text with YAML in it.",
 			"waived":     "The waiver that covers it, if one does.",
 			"baseline":   "True when the baseline has it too.",
+		},
+		"Manager": {
+			"tool":      "`helm`, `argocd` or `flux`.",
+			"kind":      "`Release`, `Application`, `Kustomization`, `HelmRelease`.",
+			"namespace": "Its namespace, where that is known.",
+			"name":      "Its name.",
 		},
 		"Subject": {
 			"cluster":    "Identity of the cluster; not there for files.",
@@ -138,6 +156,7 @@ func frameworkFields() map[string]map[string]string {
 			"name":    "Name of the standard.",
 			"title":   "Its title.",
 			"version": "Its version.",
+			"view":    "`coverage` where the items are attacks: then each is `fail` (findings), `guarded` (looked at, nothing found), `unknown` or `not-assessed`, never `pass`.",
 			"verdict": "`pass` only if every item passed or does not apply, and at least one passed; `fail` if one failed; else `unknown`.",
 			"totals":  "Items by verdict.",
 			"items":   "All items, in the standard's order.",
@@ -146,7 +165,7 @@ func frameworkFields() map[string]map[string]string {
 			"id":       "Id of the item in the standard.",
 			"section":  "Section.",
 			"title":    "What it asks, in our own words.",
-			"verdict":  "How it stands.",
+			"verdict":  "How it stands; `not-assessed` where no control answers it.",
 			"why":      "What a verdict that is neither pass nor fail rests on.",
 			"controls": "Controls that answer it.",
 			"findings": "Failures of those controls, waived and known ones included.",
@@ -181,7 +200,7 @@ func schemaOf(t reflect.Type) map[string]any {
 	case reflect.TypeFor[finding.Severity]():
 		return map[string]any{"enum": []string{"critical", "high", "medium", "low"}}
 	case reflect.TypeFor[finding.Verdict]():
-		return map[string]any{"enum": []finding.Verdict{finding.Pass, finding.Fail, finding.Unknown, finding.NotApplicable, finding.Manual}}
+		return map[string]any{"enum": []finding.Verdict{finding.Pass, finding.Fail, finding.Unknown, finding.NotApplicable, finding.Manual, finding.NotAssessed, finding.Guarded}}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/merlon-security/merlon/internal/control"
 )
 
 const renew = "renew it: go run ./cmd/merlon docs docs/reference"
@@ -85,6 +87,19 @@ func TestEveryFieldOfTheReportIsExplained(t *testing.T) {
 	}
 	for name := range docs {
 		t.Errorf("%s is explained and is no part of a report", name)
+	}
+}
+
+func TestEveryFunctionIsExplained(t *testing.T) {
+	docs := functionDocs()
+	for _, f := range control.Functions() {
+		if docs[f.Name][0] == "" || !strings.HasPrefix(strings.TrimPrefix(docs[f.Name][0], "subject."), f.Name+"(") || docs[f.Name][1] == "" {
+			t.Errorf("%s is explained nowhere: write it into functionDocs", f.Name)
+		}
+		delete(docs, f.Name)
+	}
+	for name := range docs {
+		t.Errorf("%s is explained and is no function", name)
 	}
 }
 

@@ -141,6 +141,7 @@ func (l *lesson) control(c *control.Control) error {
 	}
 	l.head("The fix")
 	indented(l.w, "  ", c.Fix)
+	l.patch(c)
 	if strings.TrimSpace(c.Price) != "" {
 		l.head("Its price")
 		indented(l.w, "  ", c.Price)
@@ -157,6 +158,17 @@ func (l *lesson) control(c *control.Control) error {
 	l.mappings(c)
 	l.waiver(c)
 	return nil
+}
+
+// patch says what merlon fix makes of the control's findings.
+func (l *lesson) patch(c *control.Control) {
+	if len(c.Patch) == 0 {
+		return
+	}
+	l.head("What merlon fix does")
+	for i := range c.Patch {
+		indented(l.w, "  ", c.Patch[i].Text())
+	}
 }
 
 func (l *lesson) examples(c *control.Control) error {
@@ -208,6 +220,7 @@ func scopeText(s *control.Scope) string {
 		control.EachObject:    "each object",
 		control.EachNamespace: "each namespace that the input declares or names",
 		control.EachComponent: "each container that runs " + s.Component,
+		control.EachSubject:   "each user, group and service account that a binding of the input names",
 		control.EachInput:     "the input as a whole",
 	}[s.Each]
 	if len(s.Containers) > 0 {

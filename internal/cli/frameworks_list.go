@@ -14,7 +14,8 @@ func newFrameworksList(s Streams) *cobra.Command {
 		Use:   "list",
 		Short: "Lists frameworks",
 		Long: `Lists the standards that a scan reports on, with their number of items: those
-that facts can decide, and those that only a person can.`,
+that facts can decide, those that only a person can, and those of which no
+source says that facts of a cluster answer them.`,
 		Example: `  merlon frameworks list
   merlon frameworks list --frameworks standards/ -o json`,
 		Args: cobra.NoArgs,
@@ -29,10 +30,10 @@ that facts can decide, and those that only a person can.`,
 			if output == "json" {
 				return frameworksJSON(s, list)
 			}
-			t := newColumns("FRAMEWORK", "ITEMS", "AUTOMATED", "MANUAL", "TITLE")
+			t := newColumns("FRAMEWORK", "ITEMS", "AUTOMATED", "MANUAL", "NONE", "TITLE")
 			for _, f := range list {
-				automated, manual := modes(f)
-				t.row(f.Name, strconv.Itoa(len(f.Items)), strconv.Itoa(automated), strconv.Itoa(manual), f.Title)
+				n := modes(f)
+				t.row(f.Name, strconv.Itoa(len(f.Items)), strconv.Itoa(n["automated"]), strconv.Itoa(n["manual"]), strconv.Itoa(n["none"]), f.Title)
 			}
 			return t.write(s.Out)
 		},
@@ -42,15 +43,18 @@ that facts can decide, and those that only a person can.`,
 	return cmd
 }
 
-func modes(f *framework.Framework) (automated, manual int) {
+// modes counts items by what decides them.
+func modes(f *framework.Framework) map[string]int {
+	n := map[string]int{}
 	for _, it := range f.Items {
-		if it.Mode == "manual" {
-			manual++
-		} else {
-			automated++
+		switch it.Mode {
+		case "manual", "none":
+			n[it.Mode]++
+		default:
+			n["automated"]++
 		}
 	}
-	return automated, manual
+	return n
 }
 
 func frameworksJSON(s Streams, list []*framework.Framework) error {
@@ -62,11 +66,12 @@ func frameworksJSON(s Streams, list []*framework.Framework) error {
 		Items     int    `json:"items"`
 		Automated int    `json:"automated"`
 		Manual    int    `json:"manual"`
+		None      int    `json:"none"`
 	}
 	rows := make([]row, 0, len(list))
 	for _, f := range list {
-		automated, manual := modes(f)
-		rows = append(rows, row{f.Name, f.Title, f.Version, f.Source, len(f.Items), automated, manual})
+		n := modes(f)
+		rows = append(rows, row{f.Name, f.Title, f.Version, f.Source, len(f.Items), n["automated"], n["manual"], n["none"]})
 	}
 	return writeJSON(s.Out, rows)
 }

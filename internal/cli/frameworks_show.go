@@ -18,8 +18,7 @@ func newFrameworksShow(s Streams) *cobra.Command {
 		Use:   "show NAME",
 		Short: "Shows the items of a framework and which controls answer them",
 		Long: `Shows every item of a standard, whether facts or a person decide it, and which
-controls answer it. An item without a control is not looked at yet; a scan says
-so and never counts it as passed.`,
+controls answer it. An item without a control is not assessed; a scan says never counts it as passed.`,
 		Example: `  merlon frameworks show pss-restricted
   merlon frameworks show cis-1.12 -o json`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -76,6 +75,7 @@ type frameworkView struct {
 	Version  string         `json:"version,omitempty"`
 	Source   string         `json:"source,omitempty"`
 	License  string         `json:"license,omitempty"`
+	View     string         `json:"view,omitempty"`
 	Coverage map[string]int `json:"coverage"`
 	Items    []itemView     `json:"items"`
 }
@@ -90,14 +90,16 @@ type itemView struct {
 	Until    string   `json:"until,omitempty"`
 	Look     string   `json:"look,omitempty"`
 	Controls []string `json:"controls"`
+	Support  string   `json:"support,omitempty"` // what says that controls listed by the framework answer it
 }
 
 func frameworkViewOf(f *framework.Framework, list []*control.Control) *frameworkView {
 	v := &frameworkView{Name: f.Name, Title: f.Title, Version: f.Version, Source: f.Source, License: f.License, Coverage: map[string]int{
 		"items": len(f.Items), "answered": 0, "manual": 0, "unanswered": 0,
 	}}
+	v.View = f.View
 	for _, it := range f.Items {
-		row := itemView{ID: it.ID, Section: it.Section, Title: it.Title, Level: it.Level, Mode: it.Mode, Since: it.Since, Until: it.Until, Look: strings.TrimSpace(it.Look), Controls: []string{}}
+		row := itemView{ID: it.ID, Section: it.Section, Title: it.Title, Level: it.Level, Mode: it.Mode, Since: it.Since, Until: it.Until, Look: strings.TrimSpace(it.Look), Controls: []string{}, Support: it.Support}
 		for _, c := range list {
 			if slices.Contains(c.Maps[f.Name].Items, it.ID) || slices.Contains(it.Controls, c.ID) {
 				row.Controls = append(row.Controls, c.ID)
@@ -132,11 +134,11 @@ func (v *frameworkView) table(w io.Writer) error {
 		case it.Mode == "manual":
 			fmt.Fprintf(w, "      by a person: %s\n", clean(oneLine(it.Look)))
 		default:
-			fmt.Fprintf(w, "      %s\n", clean(oneLine("not looked at yet. "+it.Look)))
+			fmt.Fprintf(w, "      %s\n", clean(oneLine("not assessed. "+it.Look)))
 		}
 	}
 	c := v.Coverage
-	_, err := fmt.Fprintf(w, "\n%s: %d answered by controls, %d by a person, %d not looked at yet\n", plural(c["items"], "item"), c["answered"], c["manual"], c["unanswered"])
+	_, err := fmt.Fprintf(w, "\n%s: %d answered by controls, %d by a person, %d not assessed\n", plural(c["items"], "item"), c["answered"], c["manual"], c["unanswered"])
 	return err
 }
 

@@ -118,6 +118,7 @@ func spdxOf(text string) string {
 	var ids []string
 	for _, l := range []struct{ id, says string }{
 		{"Apache-2.0", "Apache License, Version 2.0"},
+		{"ISC", "Permission to use, copy, modify, and/or distribute this software for any"},
 		{"MIT", "to deal in the Software without restriction"},
 		{"ISC", "Permission to use, copy, modify, and/or distribute this software for any purpose"},
 		{"BSD-3-Clause", "may be used to endorse or promote products derived from"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,10 @@ type output struct {
 func (s *scan) open() ([]output, error) {
 	var outs []output
 	stdout := 0
+	now, err := scanTime()
+	if err != nil {
+		return nil, err
+	}
 	for _, o := range s.flags.outputs {
 		format, name, toFile := strings.Cut(o, "=")
 		kind, ok := config.Find(builtin.Sinks(), format)
@@ -48,9 +53,8 @@ func (s *scan) open() ([]output, error) {
 		} else if stdout++; stdout > 1 {
 			return nil, usage("-o: only one format can go to standard output; name a file for the others, -o %s=FILE", format)
 		}
-		var err error
 		out.sink, err = kind.New(func(v any) error {
-			*v.(*sink.Output) = sink.Output{W: w, Color: !toFile && colorful(s.Out), Target: s.paths}
+			*v.(*sink.Output) = sink.Output{W: w, Color: !toFile && colorful(s.Out), Target: s.targets(), Time: now}
 			return nil
 		})
 		if err != nil {
@@ -59,6 +63,20 @@ func (s *scan) open() ([]output, error) {
 		outs = append(outs, out)
 	}
 	return outs, nil
+}
+
+// scanTime is the time that reports carry which must carry one. See
+// reproducible-builds.org/specs/source-date-epoch.
+func scanTime() (time.Time, error) {
+	v := os.Getenv("SOURCE_DATE_EPOCH")
+	if v == "" {
+		return time.Now().UTC(), nil
+	}
+	seconds, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || seconds < 0 {
+		return time.Time{}, usage("SOURCE_DATE_EPOCH: %q is no count of seconds", v)
+	}
+	return time.Unix(seconds, 0).UTC(), nil
 }
 
 func dirOf(name string) string {

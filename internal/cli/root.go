@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -50,8 +51,19 @@ func usage(format string, args ...any) error {
 }
 
 // Main runs one command and returns the exit code.
-func Main(args []string, s Streams) int {
+func Main(args []string, s Streams) int { return MainAs("merlon", args, s) }
+
+// MainAs runs one command under the name that the program was started by. As
+// kubectl-merlon it is a plug-in of kubectl and calls itself so; by
+// kubectl_complete-merlon kubectl asks it to complete its arguments.
+func MainAs(program string, args []string, s Streams) int {
 	root := newRoot(s)
+	switch strings.TrimSuffix(filepath.Base(program), ".exe") {
+	case "kubectl-merlon":
+		asPlugin(root)
+	case "kubectl_complete-merlon":
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
 	root.SetArgs(args)
 	err := root.Execute()
 	var e *exitError
@@ -76,6 +88,7 @@ func newRoot(s Streams) *cobra.Command {
 how to mend it. Reads what you name and nothing else; needs no network.`,
 		Example: `  merlon scan deploy/
   merlon scan chart/ --values prod.yaml
+  merlon scan --cluster
   merlon explain workload/privileged-container`,
 		SilenceErrors: true, SilenceUsage: true,
 		Args: subcommand, RunE: help,
@@ -85,9 +98,22 @@ how to mend it. Reads what you name and nothing else; needs no network.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newScan(s), newExplain(s), newControls(s), newFrameworks(s), newDoctor(s), newVersion(s), newCompletion(s), newDocs(s), newRender(s))
+	root.AddCommand(newScan(s), newWatch(s), newSnapshot(s), newFix(s), newDiff(s), newPermissions(s), newExplain(s), newControls(s), newFrameworks(s), newDoctor(s), newRbac(s), newNet(s), newVersion(s), newCompletion(s), newDocs(s), newRender(s))
 	root.SetHelpCommand(newHelp())
 	return root
+}
+
+// asPlugin makes usage lines and examples those of a plug-in of kubectl.
+func asPlugin(root *cobra.Command) {
+	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl merlon"}
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		c.Example = strings.ReplaceAll(c.Example, "merlon ", "kubectl merlon ")
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(root)
 }
 
 func newHelp() *cobra.Command {

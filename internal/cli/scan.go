@@ -16,6 +16,7 @@ import (
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
 	"github.com/merlon-security/merlon/internal/framework"
+	"github.com/merlon-security/merlon/internal/source"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -32,12 +33,23 @@ const scanExamples = `  # what is wrong with what we deploy
   # against one standard, as a file for code scanning and a table to read
   merlon scan deploy/ --framework nsa -o table -o sarif=merlon.sarif
 
+  # a running cluster, one namespace of it
+  merlon scan --cluster
+  merlon scan --context production --namespace shop
+
+  # what was saved yesterday, or elsewhere
+  merlon scan --snapshot production.snapshot --verify key.pub
+
   # only what is new since the last release, failing from medium on
-  merlon scan deploy/ --baseline last.json --fail-on medium`
+  merlon scan deploy/ --baseline last.json --fail-on medium
+
+  # this machine, as a node of a cluster
+  merlon scan --node --framework cis-1.12`
 
 // scanFlags are the flags of scan; each can also be set in merlon.yaml, under
 // scan, and in the environment.
 type scanFlags struct {
+	fileFlags
 	outputs       []string
 	frameworks    []string
 	frameworkDirs []string
@@ -49,46 +61,72 @@ type scanFlags struct {
 	waivers       []string
 	baseline      string
 	kubernetes    string
-	exclude       []string
-	values        []string
-	set           []string
-	release       string
 	config        string
 	trustTree     bool
 	noInline      bool
+	snapshot      string
+	verify        string
+	cluster       clusterFlags
+	node          bool
+	hostRoot      string
+	advisories    string
 }
 
 func newScan(s Streams) *cobra.Command {
 	f := &scanFlags{}
 	cmd := &cobra.Command{
-		Use:   "scan PATH...",
-		Short: "Says what is wrong with Kubernetes manifests, why it matters, and where",
+		Use:   "scan [PATH...]",
+		Short: "Says what is wrong with manifests, a cluster or a node, why it matters, and where",
 		Long: `Reads Kubernetes objects from files and folders (YAML, JSON, "-" for standard
-input), holds them against Merlon's controls and reports what is wrong. Helm
-charts and Kustomize overlays are found and rendered, in a process that can reach
-nothing; each is judged by itself.
+input) or, with --cluster or --context, from a running cluster, holds them
+against Merlon's controls and reports what is wrong. Helm charts and Kustomize
+overlays are found and rendered, in a process that can reach nothing; each is
+judged by itself. No kubeconfig is looked at unless a cluster is asked for; merlon
+permissions prints the rights it takes.
+
+With --node it reads the machine that it runs on: the components of Kubernetes
+as they run, their flags and files, certificates, and the host; see
+docs/guide/node.md. It only reads, and runs nothing of the machine.
 
 What cannot be read is a gap, told in the report; the rest is still scanned.
 
 Exit codes: 0 clean, 1 findings at or above --fail-on, 2 wrong usage, 3 Merlon
 could not do it, or could not read all of it.`,
 		Example: scanExamples,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage("scan needs a PATH: a file, a folder, or - for standard input")
-			}
-			return nil
-		},
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			settled, err := settle(cmd.Flags(), f, paths)
 			if err != nil {
 				return err
 			}
+			if f.snapshot != "" || f.verify != "" {
+				err = f.checkSnapshot(paths)
+			} else {
+				err = f.cluster.check("scan", paths, f.node)
+			}
+			if err != nil {
+				return err
+			}
+			f.cluster.ownVersion = cmd.Flags().Changed("k8s-version")
 			return (&scan{Streams: s, flags: f, paths: paths, params: settled.params, notices: settled.notices}).run(cmd.Context())
 		},
 	}
 	f.register(cmd.Flags())
+	cmd.Flags().StringVar(&f.snapshot, "snapshot", "", "scan what merlon snapshot save has written into `FILE`")
+	cmd.Flags().StringVar(&f.verify, "verify", "", "refuse a snapshot that is not signed by the public key in `KEY`")
 	return cmd
+}
+
+// checkSnapshot refuses flags that contradict each other.
+func (f *scanFlags) checkSnapshot(paths []string) error {
+	switch {
+	case f.snapshot == "":
+		return usage("--verify is about a snapshot: add --snapshot FILE")
+	case len(paths) > 0 || f.cluster.wanted() || f.node:
+		return usage("scan reads a snapshot, or PATHs, a cluster or a node")
+	case f.cluster.kubeconfig != "" || len(f.cluster.namespaces) > 0 || len(f.cluster.with) > 0:
+		return usage("--kubeconfig, --namespace and --with are about a cluster, not a snapshot of one")
+	}
+	return nil
 }
 
 // register declares the flags.
@@ -104,13 +142,14 @@ func (f *scanFlags) register(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.waivers, "waivers", nil, "`FILE` of waivers (repeatable)")
 	fl.StringVar(&f.baseline, "baseline", "", "JSON report `FILE` of an earlier scan: what it has is known, not open")
 	fl.StringVar(&f.kubernetes, "k8s-version", fmt.Sprintf("1.%d", assess.NewestMinor()), "Kubernetes `VERSION` to judge for")
-	fl.StringArrayVar(&f.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
-	fl.StringArrayVar(&f.values, "values", nil, "`FILE` of values for every Helm chart that is found, later ones over earlier (repeatable)")
-	fl.StringArrayVar(&f.set, "set", nil, "value for every Helm chart that is found, as `KEY=VALUE`, over the files (repeatable)")
-	fl.StringVar(&f.release, "release", "", "`NAME` of the release that charts are rendered for (default release-name, as helm template has it)")
+	f.fileFlags.register(fl)
 	fl.StringVar(&f.config, "config", "", "configuration `FILE` (default: merlon.yaml of the working folder, unless it lies in what is scanned)")
 	fl.BoolVar(&f.trustTree, "trust-tree", false, "apply merlon.yaml also when it lies in what is scanned")
+	fl.BoolVar(&f.node, "node", false, "scan this machine as a node of a cluster")
+	fl.StringVar(&f.hostRoot, "host-root", "", "with --node: `DIR` where the machine's root is mounted, for a scan from a pod")
+	fl.StringVar(&f.advisories, "advisories", "", "judge versions of Kubernetes by the advisories in `FILE` (OSV, JSON) instead of those built in")
 	fl.BoolVar(&f.noInline, "no-inline-waivers", false, "ignore waivers written in manifests, as comments or annotations")
+	f.cluster.register(fl)
 }
 
 // scan is one run of the command.
@@ -120,6 +159,8 @@ type scan struct {
 	paths   []string
 	params  map[string]map[string]any
 	notices []string
+	info    source.ClusterInfo // of the cluster that was read
+	taken   string             // when the snapshot was that was read
 }
 
 // chosen is what a scan judges with.
@@ -147,17 +188,33 @@ func (s *scan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	snapshot, files, err := s.collect(ctx, c.minor)
+	lib := control.NewLibrary()
+	sources, err := s.sources(c, lib, false)
 	if err != nil {
 		return failed(err)
 	}
-	engine := assess.New(control.NewLibrary(), c.run, assess.Options{Minor: c.minor, Params: s.params})
+	advisories, err := s.advisories()
+	if err != nil {
+		return failed(err)
+	}
+	snapshot, files, err := s.collect(ctx, sources)
+	if err != nil {
+		return failed(err)
+	}
+	for _, src := range sources {
+		if err := s.described(c, lib, src, snapshot); err != nil {
+			return failed(err)
+		}
+	}
+	s.filed(c)
+	engine := assess.New(lib, c.run, assess.Options{Minor: c.minor, Params: s.params, Cluster: s.info.UID, Advisories: advisories})
 	a, err := engine.Assess(snapshot)
 	if err != nil {
 		return failed(err)
 	}
 	r := a.Report(c.frameworks, c.left)
-	r.Merlon, r.Target, r.Summary.Files = version, s.paths, files
+	r.Merlon, r.Target, r.Cluster, r.Summary.Files = version, s.targets(), s.reportCluster(), files
+	r.Notices = append(r.Notices, engine.NotApplicable(snapshot)...)
 	s.finish(r, c, snapshot)
 	if err := publish(ctx, r, outs); err != nil {
 		return failed(err)
@@ -232,10 +289,11 @@ func verdictOf(r *finding.Report, failOn finding.Severity) error {
 }
 
 // harmless reports whether a gap leaves nothing unread: the object was judged,
-// though not all of it is what its author meant.
+// though not all of it is what its author meant; or whether it is there by
+// design, as what Merlon does not ask a cluster for.
 func harmless(kind string) bool {
 	switch kind {
-	case "duplicate-key", "unknown-field", "wrong-type", "not-asked":
+	case "duplicate-key", "unknown-field", "wrong-type", "not-asked", "metadata-only":
 		return true
 	}
 	return false
@@ -352,7 +410,7 @@ func (f *scanFlags) wanted(x *control.Control, picked []*control.Control, framew
 	if len(f.frameworks) > 0 {
 		return slices.ContainsFunc(frameworks, func(fw *framework.Framework) bool { return fw.AnsweredBy(x.ID, x.Frameworks()) })
 	}
-	return f.all || !x.Hygiene()
+	return !x.Rights() && (f.all || !x.Hygiene())
 }
 
 func minorOf(v string) (int, error) {

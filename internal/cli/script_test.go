@@ -10,14 +10,19 @@ import (
 // TestMain lets scripts run the command `merlon`, which is this test binary.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"merlon": func() {
-			self, err := os.Executable()
-			if err != nil {
-				panic(err)
-			}
-			os.Exit(Main(os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Self: []string{self, os.Args[0]}}))
-		},
+		"merlon":                  func() { os.Exit(MainAs("/usr/bin/merlon", os.Args[1:], std())) },
+		"kubectl-merlon":          func() { os.Exit(MainAs("/usr/bin/kubectl-merlon", os.Args[1:], std())) },
+		"kubectl_complete-merlon": func() { os.Exit(MainAs("/usr/bin/kubectl_complete-merlon", os.Args[1:], std())) },
 	})
+}
+
+// std are the streams of a process, which can start itself for charts.
+func std() Streams {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Self: []string{self, os.Args[0]}}
 }
 
 // Each file of testdata/script is one situation: commands, what they print, and

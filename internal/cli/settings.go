@@ -148,7 +148,7 @@ func fromFile(flags *pflag.FlagSet, file string, scan map[string]any) error {
 	var known []string
 	flags.VisitAll(func(f *pflag.Flag) {
 		switch f.Name {
-		case "config", "trust-tree", "help": // they say whether the file is read at all
+		case "config", "trust-tree", "help", "cluster", "context", "kubeconfig": // they say what is scanned, or whether the file is read at all
 		default:
 			known = append(known, f.Name)
 		}
@@ -248,28 +248,35 @@ const annotation = "merlon/waive"
 // read is told, and waives nothing.
 func inlineWaivers(s *fact.Snapshot) (out []finding.Waiver, notices []string) {
 	for _, o := range s.Objects() {
-		for _, n := range o.Waivers {
-			w, err := finding.ParseInline(n.Text)
-			if err != nil {
-				notices = append(notices, fmt.Sprintf("%s:%d: %v", o.Origin.File, n.Pos.Line, err))
-				continue
-			}
-			w.Source, w.Line, w.File, w.Lines = o.Origin.File, int(n.Pos.Line), "", o.Covers(n.Line)
-			out = append(out, only(w, o))
+		w, n := waiversIn(o)
+		out, notices = append(out, w...), append(notices, n...)
+	}
+	return out, notices
+}
+
+// waiversIn reads the waivers that stand in one object.
+func waiversIn(o *fact.Object) (out []finding.Waiver, notices []string) {
+	for _, n := range o.Waivers {
+		w, err := finding.ParseInline(n.Text)
+		if err != nil {
+			notices = append(notices, fmt.Sprintf("%s:%d: %v", o.Origin.File, n.Pos.Line, err))
+			continue
 		}
-		note := o.Root.At("metadata", "annotations", annotation)
-		for line := range strings.Lines(note.Str()) {
-			if strings.TrimSpace(line) == "" {
-				continue
-			}
-			w, err := finding.ParseWaiver(line)
-			if err != nil {
-				notices = append(notices, fmt.Sprintf("%s:%d: annotation %s: %v", o.Origin.File, note.Pos().Line, annotation, err))
-				continue
-			}
-			w.Source, w.Line = o.Origin.File, int(note.Pos().Line)
-			out = append(out, only(w, o))
+		w.Source, w.Line, w.File, w.Lines = o.Origin.File, int(n.Pos.Line), "", o.Covers(n.Line)
+		out = append(out, only(w, o))
+	}
+	note := o.Root.At("metadata", "annotations", annotation)
+	for line := range strings.Lines(note.Str()) {
+		if strings.TrimSpace(line) == "" {
+			continue
 		}
+		w, err := finding.ParseWaiver(line)
+		if err != nil {
+			notices = append(notices, fmt.Sprintf("%s:%d: annotation %s: %v", o.Origin.File, note.Pos().Line, annotation, err))
+			continue
+		}
+		w.Source, w.Line = o.Origin.File, int(note.Pos().Line)
+		out = append(out, only(w, o))
 	}
 	return out, notices
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is the release; the linker may set it.
-const version = "0.1.0-dev"
+// version is the release; the linker sets it (make release), nothing else does.
+var version = "0.1.0-dev"
 
 func newVersion(s Streams) *cobra.Command {
 	var licenses bool

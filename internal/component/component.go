@@ -13,10 +13,14 @@ import (
 // Process is one running or to be run component of Kubernetes, as its command
 // line describes it. It is immutable.
 type Process struct {
-	name  string
-	minor int // of the Kubernetes version, 0 when unknown
-	flags map[string]given
-	lists [2]fact.Value // command and args
+	name    string
+	minor   int // of the Kubernetes version, 0 when unknown
+	version string
+	system  string
+	flags   map[string]given
+	lists   [2]fact.Value // command and args
+	files   []fact.Value  // configuration files that were read, those that win last
+	unread  bool          // it may have a configuration file that was not read
 }
 
 // given is a flag as it was given.
@@ -54,10 +58,12 @@ func FromContainer(c fact.Value) (*Process, bool) {
 		return nil, false
 	}
 	p := &Process{name: name, minor: minorOf(c.Get(keyImage).Str()), lists: [2]fact.Value{command, args}}
+	p.version = versionOf(c.Get(keyImage).Str())
 	p.flags = parse(name, rest)
 	if name == "etcd" {
 		p.addEnv(c.Get(fact.K("env")))
 	}
+	p.unread = p.flags[configFlag(name)].value != ""
 	for _, f := range [...]string{"version", "help", "cleanup"} {
 		if g, ok := p.flags[f]; ok && !falsehood(g.value) {
 			return nil, false
@@ -102,7 +108,21 @@ func minorOf(image string) int {
 	if !strings.Contains(base, "kube") {
 		return 0
 	}
-	rest, ok := strings.CutPrefix(strings.TrimPrefix(tag, "v"), "1.")
+	return minorIn(tag)
+}
+
+// versionOf returns the version that an image of Kubernetes is tagged with, or
+// "".
+func versionOf(image string) string {
+	if _, tag := splitImage(image); minorOf(image) != 0 {
+		return tag
+	}
+	return ""
+}
+
+// minorIn returns N of a version v1.N…, else 0.
+func minorIn(version string) int {
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(version, "v"), "1.")
 	if !ok {
 		return 0
 	}
@@ -131,39 +151,6 @@ func (p *Process) At(minor int) *Process {
 	q := *p
 	q.minor = minor
 	return &q
-}
-
-// Name returns the component's name.
-func (p *Process) Name() string { return p.name }
-
-// Flag returns the value in force: as given, else the component's default, else
-// "". Booleans are "true" and "false" however they are written; a list that is
-// given in parts is joined by commas.
-func (p *Process) Flag(name string) string {
-	if g, ok := p.flags[name]; ok {
-		return g.value
-	}
-	return settingOf(p.name, name).value(p.minor)
-}
-
-// FlagSet reports whether the flag is given.
-func (p *Process) FlagSet(name string) bool {
-	_, ok := p.flags[name]
-	return ok
-}
-
-// Word returns where the flag is given; for one that is not, the list of words
-// that misses it.
-func (p *Process) Word(name string) fact.Value {
-	if g, ok := p.flags[name]; ok {
-		return g.at
-	}
-	for i := len(p.lists) - 1; i >= 0; i-- {
-		if p.lists[i].Len() > 0 {
-			return p.lists[i]
-		}
-	}
-	return fact.Value{}
 }
 
 // parse reads flags as the component does: --name=value, --name value, and

@@ -105,6 +105,8 @@ var settings = [...]setting{
 	{"kubelet", "enable-debugging-handlers", boolean, "true", 0, ""},
 	{"kubelet", "event-qps", text, "50", 27, "5"},
 	{"kubelet", "feature-gates", list, "", 0, ""},
+	{"kubelet", "healthz-bind-address", text, "127.0.0.1", 0, ""},
+	{"kubelet", "healthz-port", text, "10248", 0, ""},
 	{"kubelet", "make-iptables-util-chains", boolean, "true", 0, ""},
 	{"kubelet", "pod-max-pids", text, "-1", 0, ""},
 	{"kubelet", "protect-kernel-defaults", boolean, "false", 0, ""},

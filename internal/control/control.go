@@ -23,6 +23,7 @@ const (
 	EachNamespace Each = "namespace"
 	EachComponent Each = "component"
 	EachInput     Each = "input"
+	EachSubject   Each = "subject"
 )
 
 // Scope narrows what a control is judged for.
@@ -69,6 +70,9 @@ type Control struct {
 	Message   string             `yaml:"message"`
 	At        []string           `yaml:"at"`
 	Redact    bool               `yaml:"redact"`
+	Running   bool               `yaml:"running"` // about what runs: in files it would only repeat what other controls say
+	Written   bool               `yaml:"written"` // about how a person wrote it, which an API server does not keep
+	Patch     []PatchStep        `yaml:"patch"`
 
 	severity   finding.Severity
 	frameworks map[string][]string
@@ -97,6 +101,10 @@ func (c *Control) Level() finding.Severity { return c.severity }
 // Hygiene reports whether the control is one of good order rather than of
 // security: off unless asked for.
 func (c *Control) Hygiene() bool { return c.Family() == "hygiene" }
+
+// Rights reports whether the control tells of somebody's rights, which merlon
+// rbac risky lists: a scan judges the roles and bindings that give them.
+func (c *Control) Rights() bool { return c.Family() == "rights" }
 
 // Frameworks returns the items that the control answers, by framework. The
 // caller does not change the map.

@@ -10,17 +10,6 @@ import (
 	"github.com/merlon-security/merlon/internal/finding"
 )
 
-// Component answers for one component of Kubernetes: flag values that are in
-// force and where they come from.
-type Component interface {
-	Name() string
-	Flag(name string) string
-	FlagSet(name string) bool
-	// Word is the word of the command line that gives the flag, or the list
-	// that misses it.
-	Word(name string) fact.Value
-}
-
 // Subject is what a control judges: an object, and the part of it in question.
 type Subject struct {
 	Object    *fact.Object
@@ -29,7 +18,11 @@ type Subject struct {
 	Component Component
 	Namespace string // scope namespace: its name
 	Declared  bool   // scope namespace: whether the input holds the Namespace itself
+	Identity  *Identity
 }
+
+// Identity is whom a binding can name: what scope subject judges.
+type Identity struct{ Kind, Namespace, Name string }
 
 // part returns the value that the subject is about.
 func (s *Subject) part() fact.Value {
@@ -51,11 +44,18 @@ type Outcome struct {
 	Message  string
 	At       fact.Value
 	Missing  string
+	Item     string // names the item judged, where it is made by an expression and says its id
 	Evidence []finding.Evidence
 }
 
 // Path returns the path of the field at fault by which the finding is known.
-func (o *Outcome) Path() string { return below(o.At.NamedPath(), o.Missing) }
+func (o *Outcome) Path() string {
+	path := below(o.At.NamedPath(), o.Missing)
+	if o.Item != "" {
+		path += "#" + o.Item
+	}
+	return path
+}
 
 // ShownPath returns the path of the field at fault as people read it.
 func (o *Outcome) ShownPath() string { return below(o.At.ShownPath(), o.Missing) }
@@ -77,6 +77,7 @@ type Compiled struct {
 	when, items *expr.Program
 	require     *expr.Program
 	texts       func() (*texts, error)
+	ops         func() ([]op, error) // of the patch
 	params      expr.Value
 	hasParams   bool
 }
@@ -127,8 +128,12 @@ func (c *Control) Compile(lib *Library, params map[string]any) (*Compiled, error
 		}
 	}
 	out.texts = sync.OnceValues(func() (*texts, error) { return c.texts(out.env) })
+	out.ops = sync.OnceValues(func() ([]op, error) { return c.ops(out.env) })
 	if !c.BuiltIn {
 		if _, err := out.texts(); err != nil {
+			return nil, err
+		}
+		if _, err := out.ops(); err != nil {
 			return nil, err
 		}
 	}
@@ -179,6 +184,9 @@ func (c *Compiled) Check() error {
 	if _, err := c.texts(); err != nil {
 		return err
 	}
+	if err := c.checkPatch(); err != nil {
+		return err
+	}
 	for _, p := range []*expr.Program{c.when, c.items, c.require} {
 		if p == nil {
 			continue
@@ -198,7 +206,7 @@ func (c *Compiled) Whole() bool {
 			return true
 		}
 	}
-	return c.Scope.Each == EachNamespace || c.Scope.Each == EachInput
+	return c.Scope.Each == EachNamespace || c.Scope.Each == EachInput || c.Scope.Each == EachSubject
 }
 
 // Footprint returns everything that the verdict can rest on, as paths of
@@ -298,8 +306,8 @@ type Judge struct {
 	trace, placed expr.Trace
 	buf           []byte
 
-	lists map[[2]string]expr.Value // objects of a kind and namespace
-	named map[[2]string]bool       // whether a name and its value carry a secret
+	lists map[[2]string]listing // objects of a kind and namespace
+	named map[[2]string]bool    // whether a name and its value carry a secret
 }
 
 // NewJudge returns a judge for a Kubernetes minor version. world answers the
@@ -316,6 +324,10 @@ func (j *Judge) Subject(s *Subject) {
 	j.subject = s
 	j.frame.Reset()
 }
+
+// Forget drops the answers of the world that are kept for the subjects that
+// follow, so that they ask for themselves.
+func (j *Judge) Forget() { j.selectingOf, j.selected = nil, nil }
 
 // variable computes a variable at its first use for a subject.
 func (j *Judge) variable(name string) expr.Value {
@@ -342,6 +354,10 @@ func (j *Judge) variable(name string) expr.Value {
 	case "containerType":
 		if s.Container != nil {
 			return expr.StringOf(string(s.Container.Type))
+		}
+	case "subject":
+		if s.Identity != nil {
+			return identityValue(*s.Identity)
 		}
 	case "declared":
 		return expr.BoolOf(s.Declared)
@@ -494,6 +510,7 @@ func (j *Judge) failed(item expr.Value) Outcome {
 	}
 	o := Outcome{Verdict: finding.Fail, Message: j.text(t.message)}
 	o.At, o.Missing = j.place(t.at, trace, item)
+	o.Item = itemID(item)
 	o.Evidence = j.evidence(trace, &o)
 	return o
 }
@@ -514,4 +531,17 @@ func (j *Judge) text(message []hole) string {
 	}
 	j.buf = b
 	return string(b)
+}
+
+// itemID returns the id of an item that is no part of an object, such as an
+// advisory: several of them may be at fault at one place.
+func itemID(item expr.Value) string {
+	if item.Kind() != expr.Map || item.Node().Present() {
+		return ""
+	}
+	id, ok := item.Field("id")
+	if !ok || id.Kind() != expr.String {
+		return ""
+	}
+	return id.Str()
 }

@@ -1,10 +1,14 @@
 package control
 
 import (
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/control/expr"
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/podsecurity"
 	"github.com/merlon-security/merlon/internal/secrets"
 )
 
@@ -33,6 +37,18 @@ type World interface {
 	// Bindings returns what grants something to a ServiceAccount or to the one
 	// that the pods of o run as.
 	Bindings(o *fact.Object) []*fact.Object
+	// Can reports whether somebody may do something, by whatever grants it.
+	Can(who Identity, q Question) (bool, error)
+	// Held returns how a binding of its own lets somebody do something.
+	Held(who Identity, q Question) ([]Grant, error)
+	// Who returns everybody who may do something, in order.
+	Who(q Question) ([]Identity, error)
+	// MayReach reports whether the network policies let a pod of o connect to an
+	// address, and whether some policy limits what its pods connect to.
+	MayReach(o *fact.Object, addr netip.Addr, protocol string, port uint16) (allowed, limited bool)
+	// Reaching returns the namespaces whose pods may connect to a port of a pod of
+	// o; port 0 is every port.
+	Reaching(o *fact.Object, protocol string, port uint16) []string
 	// Of returns the object that a document belongs to, or nil.
 	Of(root fact.Value) *fact.Object
 }
@@ -47,21 +63,44 @@ type view struct {
 type Library struct {
 	env     *expr.Env
 	secrets shower
+	pods    *podsecurity.Evaluator
+}
+
+// Function is what a control can call, for documentation.
+type Function struct {
+	Name     string
+	Min, Max int  // arguments
+	Whole    bool // it sees more than its arguments and the subject
+}
+
+// Functions lists what Merlon adds to CEL, by name.
+func Functions() []Function {
+	lib := &Library{secrets: shower{secrets.New()}, pods: &podsecurity.Evaluator{}}
+	var out []Function
+	for _, f := range lib.functions() {
+		out = append(out, Function{f.Name, f.Min, f.Max, f.Whole})
+	}
+	slices.SortFunc(out, func(a, b Function) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (lib *Library) functions() []expr.Func {
+	return slices.Concat(lib.textFunctions(), selectorFunctions(), worldFunctions(), componentFunctions(), rightsFunctions(), []expr.Func{lib.podSecurityLevel()})
 }
 
 // NewLibrary returns the environment of all controls. It is safe for concurrent
 // use.
 func NewLibrary() *Library {
-	lib := &Library{secrets: shower{secrets.New()}}
-	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject"}
-	lib.env = expr.NewEnv(vars, append(lib.textFunctions(), append(selectorFunctions(), worldFunctions()...)...))
+	lib := &Library{secrets: shower{secrets.New()}, pods: &podsecurity.Evaluator{}}
+	vars := []string{"object", "pod", "container", "containerType", "item", "params", "request", "kubernetes", "declared", "namespaceObject", "subject"}
+	lib.env = expr.NewEnv(vars, lib.functions())
 	return lib
 }
 
 // Interpreted returns the library with cel-go running every expression: slow, and
 // what tests hold the native code against.
 func (lib *Library) Interpreted() *Library {
-	return &Library{secrets: lib.secrets, env: lib.env.Interpreted()}
+	return &Library{secrets: lib.secrets, pods: lib.pods, env: lib.env.Interpreted()}
 }
 
 // bad is the error of a function that was given something it cannot take.
@@ -100,25 +139,12 @@ func (lib *Library) textFunctions() []expr.Func {
 			}
 			return expr.FromGo(kinds)
 		}),
+		textFunction("looser", 2, func(s []string) expr.Value { return looser(s[0], s[1]) }),
 		{Name: "secretKeys", Min: 1, Max: 1, Call: secretKeys},
 		textFunction("saysSecret", 1, func(s []string) expr.Value { return expr.BoolOf(secrets.SaysSecret(s[0])) }),
 		{Name: "secretsInCommand", Min: 1, Max: 1, Call: lib.secretsInCommand},
 		{Name: "unsortedKeys", Min: 1, Max: 1, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
 			return expr.FromGo(unsorted(args[0].Node(), nil))
-		}},
-		{Name: "flag", Min: 1, Max: 1, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
-			if c := f.World.(*view).judge.subject.Component; c != nil {
-				f.Note(c.Word(args[0].Str()))
-				return expr.StringOf(c.Flag(args[0].Str()))
-			}
-			return bad("flag")
-		}},
-		{Name: "flagSet", Min: 1, Max: 1, Whole: true, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
-			if c := f.World.(*view).judge.subject.Component; c != nil {
-				f.Note(c.Word(args[0].Str()))
-				return expr.BoolOf(c.FlagSet(args[0].Str()))
-			}
-			return bad("flagSet")
 		}},
 		{Name: "metadata", Min: 1, Max: 1, Call: func(f *expr.Frame, args []expr.Value) expr.Value {
 			return f.World.(*view).judge.metadata(args[0])
@@ -293,6 +319,8 @@ func worldFunctions() []expr.Func {
 			}
 			return objectList(w.Workloads(args[0].Str()))
 		}},
+		{Name: "mayReach", Min: 3, Max: 3, Whole: true, Call: mayReach},
+		{Name: "reaching", Min: 2, Max: 2, Whole: true, Call: reaching},
 		objectFunction("pods", func(_ World, o *fact.Object) expr.Value {
 			var out []expr.Value
 			for _, p := range fact.PodTemplates(o) {
@@ -322,23 +350,75 @@ func worldFunctions() []expr.Func {
 	}
 }
 
+// mayReach tells whether the policies let a pod connect to an address:
+// mayReach(object, '169.254.169.254', '80/TCP') is 'no', 'limited' when some
+// policy limits its egress and yet allows this, and 'open' when none does.
+func mayReach(f *expr.Frame, args []expr.Value) expr.Value {
+	w, o, err := arguments(f, "mayReach", args[0])
+	if o == nil {
+		return err
+	}
+	addr, bad := netip.ParseAddr(args[1].Str())
+	protocol, port, ok := portOf(args[2].Str())
+	if bad != nil || !ok || port == 0 {
+		return expr.Errorf("mayReach: takes an object, an address and a port such as '80/TCP'")
+	}
+	allowed, limited := w.MayReach(o, addr, protocol, port)
+	switch {
+	case !allowed:
+		return expr.StringOf("no")
+	case limited:
+		return expr.StringOf("limited")
+	}
+	return expr.StringOf("open")
+}
+
+// reaching lists the namespaces whose pods may connect to a port of an object's
+// pods: reaching(object, '2379/TCP'); '0/TCP' is every port.
+func reaching(f *expr.Frame, args []expr.Value) expr.Value {
+	w, o, err := arguments(f, "reaching", args[0])
+	if o == nil {
+		return err
+	}
+	protocol, port, ok := portOf(args[1].Str())
+	if !ok {
+		return expr.Errorf("reaching: takes an object and a port such as '80/TCP'")
+	}
+	return expr.FromGo(w.Reaching(o, protocol, port))
+}
+
+// portOf reads PORT/PROTOCOL.
+func portOf(s string) (protocol string, port uint16, ok bool) {
+	number, protocol, ok := strings.Cut(s, "/")
+	n, err := strconv.ParseUint(number, 10, 16)
+	return protocol, uint16(n), ok && err == nil && (protocol == "TCP" || protocol == "UDP" || protocol == "SCTP")
+}
+
 // maxKept bounds what a judge keeps of each sort of answer.
 const maxKept = 4096
 
+// listing is objects as expressions read them, and the list they were made of.
+type listing struct {
+	of []*fact.Object
+	v  expr.Value
+}
+
 // objects returns the objects of a kind. Many controls ask for those of the
-// namespace in hand, and its objects are judged one after the other, so the
-// answers are kept.
+// namespace in hand, and its objects are judged one after the other, so what
+// was made of an answer is kept. The world is asked each time: it may want to
+// know what a verdict rests on.
 func (j *Judge) objects(w World, kind, namespace string) expr.Value {
 	key := [2]string{kind, namespace}
-	v, ok := j.lists[key]
-	if !ok {
+	list := w.Objects(kind, namespace)
+	known, ok := j.lists[key]
+	if !ok || len(known.of) != len(list) || len(list) > 0 && &known.of[0] != &list[0] {
 		if j.lists == nil || len(j.lists) >= maxKept {
-			j.lists = map[[2]string]expr.Value{}
+			j.lists = map[[2]string]listing{}
 		}
-		v = objectList(w.Objects(kind, namespace))
-		j.lists[key] = v
+		known = listing{list, objectList(list)}
+		j.lists[key] = known
 	}
-	return v
+	return known.v
 }
 
 // secret reports whether a value under a name looks like a secret. Labels and

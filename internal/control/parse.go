@@ -137,7 +137,7 @@ func headOf(data []byte) []byte {
 			if string(key) == "cases" {
 				return head
 			}
-			keep = slices.Contains([]string{"title", "aliases", "severity", "maps", "scope"}, string(key))
+			keep = slices.Contains([]string{"title", "aliases", "severity", "maps", "scope", "written", "running"}, string(key))
 		case first != ' ' && first != '\n' && first != '#' && first != '-':
 			return nil
 		}
@@ -213,7 +213,7 @@ func (c *Control) mapped() error {
 
 func (s *Scope) complete() error {
 	switch s.Each {
-	case EachContainer, EachPod, EachNamespace, EachInput:
+	case EachContainer, EachPod, EachNamespace, EachInput, EachSubject:
 	case EachObject:
 		if len(s.Kinds) == 0 {
 			return errors.New("scope object needs kinds")
@@ -225,7 +225,7 @@ func (s *Scope) complete() error {
 	case "":
 		return errors.New("control has no scope")
 	default:
-		return fmt.Errorf("unknown scope %q: one of container, pod, object, namespace, component, input", s.Each)
+		return fmt.Errorf("unknown scope %q: one of container, pod, object, namespace, component, input, subject", s.Each)
 	}
 	for _, t := range s.Containers {
 		if !slices.Contains([]string{"container", "init", "sidecar", "ephemeral"}, t) {

@@ -30,4 +30,5 @@ type Gap struct {
 	Pos     Pos
 	Subject string // object, resource or verb concerned, where known
 	Message string // what happened and what it means, without any value that was read
+	Hides   string // the kind of objects ("Kind", "group/Kind") of which none or not all are seen; "" for a gap of one place
 }

@@ -1,5 +1,7 @@
 package fact
 
+import "strings"
+
 // PodTemplate is one pod as some object carries it: the pod's metadata and
 // spec, and where they lie.
 type PodTemplate struct {
@@ -32,6 +34,20 @@ var podPaths = map[string][]Key{
 	"agents.x-k8s.io/Sandbox":                    keys("spec", "podTemplate"),
 	"extensions.agents.x-k8s.io/SandboxTemplate": keys("spec", "podTemplate"),
 	"ray.io/RayCluster":                          keys("spec", "headGroupSpec", "template"),
+}
+
+// WorkloadKinds returns every kind that carries pods, owners before what they
+// own. The caller may keep it.
+func WorkloadKinds() []string {
+	return []string{
+		"serving.knative.dev/Service", "serving.knative.dev/Configuration", "serving.knative.dev/Revision",
+		"argoproj.io/Rollout", "apps.openshift.io/DeploymentConfig",
+		"apps.kruise.io/CloneSet", "apps.kruise.io/StatefulSet", "apps.kruise.io/DaemonSet", "apps.kruise.io/AdvancedCronJob",
+		"extensions.agents.x-k8s.io/SandboxTemplate", "agents.x-k8s.io/Sandbox",
+		"ray.io/RayCluster", "batch.volcano.sh/Job", "kubeflow.org/PyTorchJob", "kubeflow.org/TFJob", "kubeflow.org/MPIJob",
+		"jobset.x-k8s.io/JobSet", "keda.sh/ScaledJob", "batch/CronJob", "batch/Job",
+		"apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "ReplicationController", "apps/ReplicaSet", "PodTemplate", "Pod",
+	}
 }
 
 var specTemplate = keys("spec", "template")
@@ -108,9 +124,12 @@ func (p *PodTemplate) Containers() []Container {
 	return out
 }
 
-// clusterScoped reports whether a kind that Merlon knows has no namespace. A
+// ClusterScoped reports whether a kind that Merlon knows has no namespace. A
 // kind it does not know is taken to have one.
-func clusterScoped(group, kind string) bool {
+func ClusterScoped(group, kind string) bool {
+	if group == "constraints.gatekeeper.sh" {
+		return true // every constraint, whatever its template calls it
+	}
 	switch group + "/" + kind {
 	case "/Namespace", "/Node", "/PersistentVolume", "/ComponentStatus",
 		"rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/ClusterRoleBinding",
@@ -129,6 +148,9 @@ func clusterScoped(group, kind string) bool {
 		"cert-manager.io/ClusterIssuer", "cilium.io/CiliumClusterwideNetworkPolicy", "crd.projectcalico.org/GlobalNetworkPolicy", "projectcalico.org/GlobalNetworkPolicy",
 		"/Config", "merlon.dev/Dockerfile", "kubelet.config.k8s.io/KubeletConfiguration", "kubeproxy.config.k8s.io/KubeProxyConfiguration",
 		"kubeadm.k8s.io/ClusterConfiguration", "kubeadm.k8s.io/InitConfiguration", "kubeadm.k8s.io/JoinConfiguration",
+		"security.openshift.io/SecurityContextConstraints", "snapshot.storage.k8s.io/VolumeSnapshotClass",
+		"external-secrets.io/ClusterSecretStore", "external-secrets.io/ClusterExternalSecret", "policy.sigstore.dev/ClusterImagePolicy",
+		"argoproj.io/ClusterWorkflowTemplate", "tekton.dev/ClusterTask", "policies.kyverno.io/ValidatingPolicy", "policies.kyverno.io/ImageValidatingPolicy",
 		"kyverno.io/ClusterPolicy", "templates.gatekeeper.sh/ConstraintTemplate":
 		return true
 	}
@@ -144,4 +166,12 @@ func (o *Object) Deployed() bool {
 		return false
 	}
 	return o.Group != "" || o.Kind != "Config"
+}
+
+// InGroup splits a kind as controls name it, "Kind" or "group/Kind".
+func InGroup(kind string) (group, name string) {
+	if i := strings.LastIndexByte(kind, '/'); i >= 0 {
+		return kind[:i], kind[i+1:]
+	}
+	return "", kind
 }

@@ -25,6 +25,15 @@ type Object struct {
 	// then those of the rendered text.
 	Rendering *Rendering
 
+	// Alias is the name under which findings know the object, where its own is
+	// made up: a static pod's without its node. "" for its own name.
+	Alias string
+	// Pods is how many pods run that are judged through this object.
+	Pods int
+	// Partial says that only the metadata is known, so that the object answers
+	// whether it exists, and nothing else.
+	Partial bool
+
 	// Set by NewObject, for both are asked for often; "" is not known yet.
 	groupKind, inNamespace string
 }
@@ -58,6 +67,58 @@ func (o *Object) At(v Value) (Written, uint32) {
 		return w, at.Line
 	}
 	return Written{File: o.Origin.File, Root: o.Origin.Root}, at.Line
+}
+
+// Edited returns the object with another root, and false when that is none. What
+// is known of its values stays known of those that are in the same place.
+func (o *Object) Edited(root Value) (*Object, bool) {
+	next, ok := NewObject(root, o.Origin)
+	if !ok {
+		return nil, false
+	}
+	if next.Name == "" {
+		next.Name = o.Name // of its file
+	}
+	next.Waivers, next.Alias, next.Pods, next.Partial = o.Waivers, o.Alias, o.Pods, o.Partial
+	if r := o.Rendering; r != nil {
+		moved := &Rendering{Lines: r.Lines, Known: r.Known}
+		if r.Values != nil {
+			moved.Values = make(map[Value]Written, len(r.Values))
+			r.move(o.Root, next.Root, moved.Values)
+		}
+		next.Rendering = moved
+	}
+	return &next, true
+}
+
+// move copies what is known of values below one to those at the same place below
+// another.
+func (r *Rendering) move(from, to Value, into map[Value]Written) {
+	if w, ok := r.Values[from]; ok {
+		into[to] = w
+	}
+	switch {
+	case from.Kind() == Map && to.Kind() == Map:
+		for c := range to.Children() {
+			if x := from.Get(c.Key()); x.Present() {
+				r.move(x, c, into)
+			}
+		}
+	case from.Kind() == List && to.Kind() == List && from.Len() <= to.Len():
+		i := 0
+		for c := range from.Children() { // what an edit adds comes last
+			r.move(c, to.Index(i), into)
+			i++
+		}
+	}
+}
+
+// KnownAs returns the name under which findings know the object.
+func (o *Object) KnownAs() string {
+	if o.Alias != "" {
+		return o.Alias
+	}
+	return o.Name
 }
 
 // Note is a comment addressed to Merlon and the line it stands on; Line is the
@@ -116,7 +177,7 @@ func (o *Object) InNamespace() string {
 	switch {
 	case o.inNamespace != "":
 		return o.inNamespace
-	case clusterScoped(o.Group, o.Kind):
+	case ClusterScoped(o.Group, o.Kind):
 		return ""
 	case o.Namespace == "":
 		return "default"

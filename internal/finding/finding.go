@@ -70,6 +70,14 @@ const (
 	Manual        Verdict = "manual"
 )
 
+// Verdicts that only items of frameworks have. NotAssessed: no control answers
+// the item. Guarded, in a coverage view: controls look at the attack and found
+// nothing, which is not a pass.
+const (
+	NotAssessed Verdict = "not-assessed"
+	Guarded     Verdict = "guarded"
+)
+
 // Subject is what a finding is about: the owner that a person would edit.
 type Subject struct {
 	Cluster    string `json:"cluster,omitempty"`
@@ -109,9 +117,11 @@ type Finding struct {
 	Evidence   []Evidence          `json:"evidence,omitempty"`
 	Message    string              `json:"message"`
 	Count      int                 `json:"count"`
-	Also       []Location          `json:"also,omitempty"`     // further places of the same finding
-	Worlds     []string            `json:"worlds,omitempty"`   // charts and overlays that have it
-	Rendered   *Rendered           `json:"rendered,omitempty"` // of what a chart or overlay renders to
+	Pods       int                 `json:"pods,omitempty"`      // that exist because of the subject
+	ManagedBy  []Manager           `json:"managedBy,omitempty"` // what would write the subject anew
+	Also       []Location          `json:"also,omitempty"`      // further places of the same finding
+	Worlds     []string            `json:"worlds,omitempty"`    // charts and overlays that have it
+	Rendered   *Rendered           `json:"rendered,omitempty"`  // of what a chart or overlay renders to
 	Frameworks map[string][]string `json:"frameworks,omitempty"`
 	Fix        string              `json:"fix,omitempty"`
 	Waived     *Waived             `json:"waived,omitempty"`
@@ -139,6 +149,15 @@ type Waived struct {
 	Source string `json:"source"`
 }
 
+// Manager is the Helm release or GitOps application that an object belongs to:
+// where a person mends it.
+type Manager struct {
+	Tool      string `json:"tool"` // helm, argocd, flux
+	Kind      string `json:"kind"` // Release, Application, Kustomization, HelmRelease
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
+
 // Gap is something that could not be seen.
 type Gap struct {
 	Kind     string   `json:"kind"`
@@ -164,7 +183,8 @@ type Framework struct {
 	Name    string         `json:"name"`
 	Title   string         `json:"title"`
 	Version string         `json:"version,omitempty"`
-	Verdict Verdict        `json:"verdict"` // pass only if every item passed and there is no gap
+	View    string         `json:"view,omitempty"` // "coverage": attacks that controls look at, never passed
+	Verdict Verdict        `json:"verdict"`        // pass only if every item passed and there is no gap
 	Totals  map[string]int `json:"totals"`
 	Items   []Item         `json:"items"`
 }
@@ -190,11 +210,21 @@ type Report struct {
 	Merlon     string      `json:"merlon"`     // version of the binary
 	Kubernetes string      `json:"kubernetes"` // version judged for
 	Target     []string    `json:"target"`
+	Cluster    *Cluster    `json:"cluster,omitempty"` // where a cluster was read
 	Summary    Summary     `json:"summary"`
 	Findings   []Finding   `json:"findings"`
 	Gaps       []Gap       `json:"gaps"`
 	Frameworks []Framework `json:"frameworks"`
 	Notices    []string    `json:"notices,omitempty"` // expired and unused waivers, and the like
+}
+
+// Cluster says which cluster was read, and when.
+type Cluster struct {
+	UID     string `json:"uid,omitempty"` // of the namespace kube-system
+	Server  string `json:"server"`
+	Version string `json:"version"` // of the API server
+	Context string `json:"context,omitempty"`
+	Time    string `json:"time"` // when all was read, RFC 3339
 }
 
 // ID is the identity of a finding over time: it survives moved lines, new API

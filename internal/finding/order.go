@@ -12,7 +12,7 @@ func Sort(findings []Finding) {
 	for i := range findings {
 		order[i] = &findings[i]
 	}
-	slices.SortFunc(order, compare)
+	slices.SortFunc(order, Order)
 	sorted := make([]Finding, len(findings))
 	for i, f := range order {
 		sorted[i] = *f
@@ -20,7 +20,8 @@ func Sort(findings []Finding) {
 	copy(findings, sorted)
 }
 
-func compare(a, b *Finding) int {
+// Order is the comparison that gives that order.
+func Order(a, b *Finding) int {
 	// By hand, not with cmp.Or, which compares everything before it looks.
 	if c := cmp.Compare(b.Severity, a.Severity); c != 0 {
 		return c

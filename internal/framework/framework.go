@@ -24,22 +24,33 @@ type Framework struct {
 	Version string `yaml:"version"`
 	Source  string `yaml:"source"`
 	License string `yaml:"license"`
-	Items   []Item `yaml:"items"`
+	// View is "coverage" for what nobody can pass: a list of attacks, of which a
+	// report tells which are guarded against, and what was found.
+	View  string `yaml:"view"`
+	Items []Item `yaml:"items"`
 }
 
 // Item is one demand of a standard. Controls lists those that answer it besides
-// the controls that say so themselves.
+// the controls that say so themselves, and Support names the source that says
+// they do.
 type Item struct {
 	ID       string   `yaml:"id"`
 	Section  string   `yaml:"section"`
 	Title    string   `yaml:"title"`
 	Level    string   `yaml:"level"`
-	Mode     string   `yaml:"mode"`  // automated, manual
+	Mode     string   `yaml:"mode"`  // automated, manual, none: no source says that facts answer it
 	Since    string   `yaml:"since"` // first and last Kubernetes version that has the item, "1.23"; "" for any
 	Until    string   `yaml:"until"`
 	Look     string   `yaml:"look"`
 	Controls []string `yaml:"controls"`
+	Support  string   `yaml:"support"`
 }
+
+// coverage is the one view besides that of demands.
+const coverage = "coverage"
+
+// Coverage reports whether the framework lists attacks rather than demands.
+func (f *Framework) Coverage() bool { return f.View == coverage }
 
 // Load reads every framework of a folder of files.
 func Load(files fs.FS) ([]*Framework, error) {
@@ -78,6 +89,9 @@ func Parse(file string, data []byte) (*Framework, error) {
 	}
 	if f.Name == "" || f.Title == "" || len(f.Items) == 0 {
 		return nil, fmt.Errorf("%s: a framework needs name, title and items", file)
+	}
+	if f.View != "" && f.View != coverage {
+		return nil, fmt.Errorf("%s: view is %q, not %s", file, f.View, coverage)
 	}
 	seen := map[string]bool{}
 	for _, it := range f.Items {
@@ -122,7 +136,7 @@ func (f *Framework) RollUp(results []Result, gaps, minor int) finding.Framework 
 			byItem[item] = append(byItem[item], r)
 		}
 	}
-	out := finding.Framework{Name: f.Name, Title: f.Title, Version: f.Version, Totals: map[string]int{}}
+	out := finding.Framework{Name: f.Name, Title: f.Title, Version: f.Version, View: f.View, Totals: map[string]int{}}
 	for _, it := range f.Items {
 		answering := byItem[it.ID]
 		for _, id := range it.Controls {
@@ -131,6 +145,9 @@ func (f *Framework) RollUp(results []Result, gaps, minor int) finding.Framework 
 			}
 		}
 		item := it.judge(answering, gaps)
+		if f.Coverage() {
+			item.Verdict, item.Why = cover(&item, answering, gaps)
+		}
 		if !it.In(minor) {
 			item.Verdict, item.Findings, item.Why = finding.NotApplicable, 0, fmt.Sprintf("not part of the standard for Kubernetes 1.%d", minor)
 		}
@@ -139,6 +156,26 @@ func (f *Framework) RollUp(results []Result, gaps, minor int) finding.Framework 
 	}
 	out.Verdict = overall(out.Totals, len(out.Items))
 	return out
+}
+
+// cover tells how far controls look at an attack. It never says pass: who
+// attacks is not bound to what controls look at.
+func cover(item *finding.Item, answering []*Result, gaps int) (finding.Verdict, string) {
+	ran := slices.ContainsFunc(answering, func(r *Result) bool { return r.Run })
+	unsure := slices.ContainsFunc(answering, func(r *Result) bool { return r.Unknown > 0 })
+	switch {
+	case item.Findings > 0:
+		return finding.Fail, ""
+	case len(answering) == 0:
+		return finding.NotAssessed, "no control looks at it"
+	case !ran:
+		return finding.NotAssessed, "the controls that look at it were left out of this scan"
+	case unsure:
+		return finding.Unknown, "a control could not be judged"
+	case gaps > 0:
+		return finding.Unknown, "parts of the input could not be read"
+	}
+	return finding.Guarded, "controls look at it and found nothing; that is no proof that it cannot happen"
 }
 
 // In reports whether the standard has the item for Kubernetes 1.minor.
@@ -182,7 +219,7 @@ func (it *Item) judge(answering []*Result, gaps int) finding.Item {
 	case len(answering) == 0 && it.Mode == "manual":
 		out.Verdict, out.Why = finding.Manual, strings.TrimSpace(it.Look)
 	case len(answering) == 0:
-		out.Verdict, out.Why = finding.Unknown, strings.TrimSpace("not looked at. "+it.Look)
+		out.Verdict, out.Why = finding.NotAssessed, strings.TrimSpace("no control answers it. "+it.Look)
 	case unknown > 0:
 		out.Verdict, out.Why = finding.Unknown, "a control could not be judged"
 	case idle > 0:

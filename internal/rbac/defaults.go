@@ -1,103 +1,154 @@
 package rbac
 
 import (
+	_ "embed" // the roles and bindings
 	"strings"
+	"sync"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
 
-// defaultRule is one rule of a default role; lists are separated by spaces, ""
-// the core group as "core".
-type defaultRule struct{ groups, resources, verbs, paths string }
+// builtinSource is the source of objects that nobody gave.
+const builtinSource = "builtin"
 
-// defaultRoles returns the ClusterRoles that every cluster has and that people
-// bind. Source: kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy,
-// Kubernetes 1.36.
-func defaultRoles() []*fact.Object {
-	const (
-		write = "create delete deletecollection patch update"
-		read  = "get list watch"
-	)
-	viewRules := []defaultRule{
-		{"core", "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods replicationcontrollers replicationcontrollers/scale serviceaccounts services services/status", read, ""},
-		{"core", "bindings events limitranges namespaces/status pods/log pods/status replicationcontrollers/status resourcequotas resourcequotas/status namespaces", read, ""},
-		{"discovery.k8s.io", "endpointslices", read, ""},
-		{"apps", "controllerrevisions daemonsets daemonsets/status deployments deployments/scale deployments/status replicasets replicasets/scale replicasets/status statefulsets statefulsets/scale statefulsets/status", read, ""},
-		{"autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status", read, ""},
-		{"batch", "cronjobs cronjobs/status jobs jobs/status", read, ""},
-		{"policy", "poddisruptionbudgets poddisruptionbudgets/status", read, ""},
-		{"networking.k8s.io", "ingresses ingresses/status networkpolicies", read, ""},
+// defaultText lists the roles and bindings that the API server makes at its
+// start, one a paragraph, as a fresh Kubernetes 1.36 has them: `from` names the
+// label that an aggregating role selects, `into` those that a role has. "core"
+// is the group "". test/live/rbac holds it against a real API server.
+//
+//go:embed defaults.txt
+var defaultText string
+
+// defaults returns the roles and bindings that every cluster has. The caller
+// does not change the slice.
+var defaults = sync.OnceValue(func() []*fact.Object { return parseDefaults(defaultText) })
+
+func parseDefaults(text string) []*fact.Object {
+	var out []*fact.Object
+	var block []string
+	flush := func() {
+		if len(block) > 0 {
+			out = append(out, defaultObject(block))
+		}
+		block = nil
 	}
-	editRules := append([]defaultRule{
-		{"core", "pods/attach pods/exec pods/portforward pods/proxy secrets services/proxy", read, ""},
-		{"core", "serviceaccounts", "impersonate", ""},
-		{"core", "pods pods/attach pods/exec pods/portforward pods/proxy", write, ""},
-		{"core", "pods/eviction", "create", ""},
-		{"core", "configmaps events persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets serviceaccounts services services/proxy", write, ""},
-		{"core", "serviceaccounts/token", "create", ""},
-		{"apps", "daemonsets deployments deployments/rollback deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale", write, ""},
-		{"autoscaling", "horizontalpodautoscalers", write, ""},
-		{"batch", "cronjobs jobs", write, ""},
-		{"policy", "poddisruptionbudgets", write, ""},
-		{"networking.k8s.io", "ingresses networkpolicies", write, ""},
-		{"coordination.k8s.io", "leases", write + " " + read, ""},
-	}, viewRules...)
-	adminRules := append([]defaultRule{
-		{"authorization.k8s.io", "localsubjectaccessreviews", "create", ""},
-		{Group, "rolebindings roles", write + " " + read, ""},
-	}, editRules...)
-	return []*fact.Object{
-		defaultRole("cluster-admin", []defaultRule{{"*", "*", "*", ""}, {"", "", "*", "*"}}),
-		defaultRole("admin", adminRules),
-		defaultRole("edit", editRules),
-		defaultRole("view", viewRules),
-		defaultRole("system:discovery", []defaultRule{{"", "", "get", "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/"}}),
-		defaultRole("system:public-info-viewer", []defaultRule{{"", "", "get", "/healthz /livez /readyz /version /version/"}}),
-		defaultRole("system:basic-user", []defaultRule{{"authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", "create", ""}, {"authentication.k8s.io", "selfsubjectreviews", "create", ""}}),
-		defaultRole("system:auth-delegator", []defaultRule{{"authentication.k8s.io", "tokenreviews", "create", ""}, {"authorization.k8s.io", "subjectaccessreviews", "create", ""}}),
-		defaultRole("system:monitoring", []defaultRule{{"", "", "get", "/healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*"}}),
-		defaultRole("system:node-proxier", []defaultRule{{"core", "services endpoints", "list watch", ""}, {"core", "nodes", read, ""}, {"discovery.k8s.io", "endpointslices", "list watch", ""}}),
-		defaultRole("system:persistent-volume-provisioner", []defaultRule{{"core", "persistentvolumes", "create delete get list watch", ""}, {"core", "persistentvolumeclaims", "get list update watch", ""}}),
-		defaultRole("system:kubelet-api-admin", []defaultRule{{"core", "nodes", "get list watch proxy", ""}, {"core", "nodes/log nodes/metrics nodes/proxy nodes/stats nodes/spec nodes/configz nodes/healthz nodes/pods", "*", ""}}),
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, " ") {
+			flush()
+		}
+		block = append(block, strings.TrimSpace(line))
 	}
+	flush()
+	return out
 }
 
-func defaultRole(name string, rules []defaultRule) *fact.Object {
+// defaultObject builds one object of a paragraph.
+func defaultObject(block []string) *fact.Object {
+	head := strings.Fields(block[0])
+	kind, name := head[0], head[1]
+	options := map[string]string{}
+	for i := 2; i+1 < len(head); i += 2 {
+		options[head[i]] = head[i+1]
+	}
 	b := &fact.Builder{}
 	b.Begin(fact.Key{}, fact.Pos{}, fact.Map)
-	b.String(b.Key("apiVersion"), fact.Pos{}, Group+"/v1")
-	b.String(b.Key("kind"), fact.Pos{}, "ClusterRole")
+	text(b, "apiVersion", Group+"/v1")
+	text(b, "kind", kind)
 	b.Begin(b.Key("metadata"), fact.Pos{}, fact.Map)
-	b.String(b.Key("name"), fact.Pos{}, name)
+	if ns, rest, ok := strings.Cut(name, "/"); ok && !strings.HasPrefix(kind, "Cluster") {
+		text(b, "namespace", ns)
+		name = rest
+	}
+	text(b, "name", name)
 	b.Begin(b.Key("labels"), fact.Pos{}, fact.Map)
-	b.String(b.Key("kubernetes.io/bootstrapping"), fact.Pos{}, "rbac-defaults")
-	b.End()
-	b.End()
-	b.Begin(b.Key("rules"), fact.Pos{}, fact.List)
-	for _, r := range rules {
-		b.Begin(fact.Key{}, fact.Pos{}, fact.Map)
-		words(b, "apiGroups", r.groups)
-		words(b, "resources", r.resources)
-		words(b, "verbs", r.verbs)
-		words(b, "nonResourceURLs", r.paths)
-		b.End()
+	text(b, "kubernetes.io/bootstrapping", "rbac-defaults")
+	for into := range strings.SplitSeq(options["into"], ",") {
+		if into != "" {
+			text(b, aggregateLabel+into, "true")
+		}
 	}
 	b.End()
 	b.End()
-	o, _ := fact.NewObject(b.Tree().Root(), fact.Origin{Source: "builtin"})
+	if strings.HasSuffix(kind, "Binding") {
+		defaultBinding(b, head[3], head[4], block[1:])
+	} else {
+		defaultRules(b, options["from"], block[1:])
+	}
+	b.End()
+	o, _ := fact.NewObject(b.Tree().Root(), fact.Origin{Source: builtinSource})
 	return &o
 }
 
-func words(b *fact.Builder, field, list string) {
-	if list == "" {
-		return
+const aggregateLabel = Group + "/aggregate-to-"
+
+func defaultRules(b *fact.Builder, from string, lines []string) {
+	if from != "" {
+		b.Begin(b.Key("aggregationRule"), fact.Pos{}, fact.Map)
+		b.Begin(b.Key("clusterRoleSelectors"), fact.Pos{}, fact.List)
+		b.Begin(fact.Key{}, fact.Pos{}, fact.Map)
+		b.Begin(b.Key("matchLabels"), fact.Pos{}, fact.Map)
+		text(b, aggregateLabel+from, "true")
+		b.End()
+		b.End()
+		b.End()
+		b.End()
 	}
+	fields := map[string]string{"on": "resources", "in": "apiGroups", "named": "resourceNames", "at": "nonResourceURLs"}
+	b.Begin(b.Key("rules"), fact.Pos{}, fact.List)
+	for _, line := range lines {
+		b.Begin(fact.Key{}, fact.Pos{}, fact.Map)
+		parts := strings.Fields(line)
+		words(b, "verbs", parts[0])
+		for i := 1; i+1 < len(parts); i += 2 {
+			words(b, fields[parts[i]], parts[i+1])
+		}
+		b.End()
+	}
+	b.End()
+}
+
+func defaultBinding(b *fact.Builder, roleKind, roleName string, lines []string) {
+	b.Begin(b.Key("roleRef"), fact.Pos{}, fact.Map)
+	text(b, "apiGroup", Group)
+	text(b, "kind", roleKind)
+	text(b, "name", roleName)
+	b.End()
+	b.Begin(b.Key("subjects"), fact.Pos{}, fact.List)
+	for _, line := range lines {
+		kind, name, _ := strings.Cut(line, " ")
+		b.Begin(fact.Key{}, fact.Pos{}, fact.Map)
+		if kind == string(ServiceAccountKind) {
+			ns, sa, _ := strings.Cut(name, "/")
+			text(b, "namespace", ns)
+			name = sa
+		} else {
+			text(b, "apiGroup", Group)
+		}
+		text(b, "kind", kind)
+		text(b, "name", name)
+		b.End()
+	}
+	b.End()
+}
+
+func text(b *fact.Builder, field, s string) { b.String(b.Key(field), fact.Pos{}, s) }
+
+func words(b *fact.Builder, field, list string) {
 	b.Begin(b.Key(field), fact.Pos{}, fact.List)
-	for w := range strings.FieldsSeq(list) {
-		if w == "core" {
+	for w := range strings.SplitSeq(list, ",") {
+		if w == "core" && field == "apiGroups" {
 			w = ""
 		}
 		b.String(fact.Key{}, fact.Pos{}, w)
 	}
 	b.End()
 }
+
+// defaultsByName returns the roles and bindings that every cluster has by name.
+var defaultsByName = sync.OnceValue(func() map[fact.Ref]*fact.Object {
+	out := map[fact.Ref]*fact.Object{}
+	for _, o := range defaults() {
+		out[o.Ref()] = o
+	}
+	return out
+})

@@ -1,10 +1,16 @@
-// Package rbac answers who is granted what: it resolves bindings to roles,
-// aggregated ClusterRoles to rules, and subjects to bindings, knowing the roles
-// that every cluster has.
+// Package rbac answers who may do what, exactly as the API server's authorizers
+// do: RBAC with the roles and bindings that every cluster has, the Node
+// authorizer, and system:masters, whom nothing is refused.
+//
+// It is pure. An [Index] is compiled once; a question costs microseconds, and
+// [Index.Apply] gives the index after a change without compiling the rest anew.
 package rbac
 
 import (
+	"cmp"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
@@ -12,123 +18,335 @@ import (
 // Group is the API group of roles and bindings.
 const Group = "rbac.authorization.k8s.io"
 
-// Index resolves references between RBAC objects. It is immutable and safe for
-// concurrent use.
+// Index knows all roles and bindings, and what binds nodes to objects. It is
+// immutable and safe for concurrent use.
 type Index struct {
-	clusterRoles map[string]*fact.Object
-	roles        map[[2]string]*fact.Object // namespace, name
-	aggregates   []*fact.Object             // ClusterRoles with labels, candidates for aggregation
-	accounts     map[[2]string][]*fact.Object
-	groups       map[string][]*fact.Object
-	users        map[string][]*fact.Object
+	objects     *lists[fact.Ref, *fact.Object] // all of one name, built-in ones first
+	roles       *table[roleKey, *role]
+	bindings    *table[*fact.Object, *binding]
+	bySubject   *table[Subject, *held]
+	byRole      *lists[roleScope, *binding]
+	mentions    *lists[mention, *role]       // roles by the words of their rules
+	labelled    *lists[label, *fact.Object]  // ClusterRoles by label
+	aggregating *lists[string, *fact.Object] // ClusterRoles whose rules others make, under ""
+	whole       bool                         // the objects are all that a cluster has
+	building    bool                         // nobody else has seen the lists
+	only        bool                         // made by Only
+
+	graph func() *graph // of the Node authorizer, made at first use
 }
 
-// New indexes the RBAC objects among objects.
+type (
+	// roleScope is a role and where bindings to it hold.
+	roleScope struct {
+		role      roleKey
+		namespace string
+	}
+	// mention is a word in the rules of the roles of a namespace, "" for
+	// ClusterRoles.
+	mention struct{ namespace, word string }
+	label   struct{ key, value string }
+)
+
+// binding is one compiled RoleBinding or ClusterRoleBinding. It is immutable.
+type binding struct {
+	object    *fact.Object
+	namespace string // "" for a ClusterRoleBinding
+	role      roleKey
+	valid     bool // roleRef names a kind of role that the binding can bind
+	subjects  []Subject
+}
+
+// New indexes the RBAC objects among objects, and keeps objects for the Node
+// authorizer. Of two roles with one name the last counts, as when both are
+// applied; bindings with one name all count. The roles and bindings that every
+// cluster has are added where they are not among objects, unless these are all
+// that a cluster holds.
 func New(objects []*fact.Object) *Index {
-	x := &Index{
-		clusterRoles: map[string]*fact.Object{}, roles: map[[2]string]*fact.Object{},
-		accounts: map[[2]string][]*fact.Object{}, groups: map[string][]*fact.Object{}, users: map[string][]*fact.Object{},
-	}
+	var own []*fact.Object
 	for _, o := range objects {
-		if o.Group != Group {
-			continue
-		}
-		switch o.Kind {
-		case "ClusterRole":
-			x.clusterRoles[o.Name] = o
-		case "Role":
-			x.roles[[2]string{o.InNamespace(), o.Name}] = o
-		case "RoleBinding", "ClusterRoleBinding":
-			x.bind(o)
+		if o.Group == Group {
+			own = append(own, o)
 		}
 	}
-	for _, o := range defaultRoles() {
-		if _, given := x.clusterRoles[o.Name]; !given {
-			x.clusterRoles[o.Name] = o
-		}
-	}
-	for _, o := range x.clusterRoles {
-		if o.Root.At("metadata", "labels").Len() > 0 {
-			x.aggregates = append(x.aggregates, o)
-		}
-	}
-	slices.SortFunc(x.aggregates, func(a, b *fact.Object) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	return index(own, whole(own), sync.OnceValue(func() *graph { return newGraph(objects) }))
+}
+
+// Only is New for objects beside which there is nothing: no role or binding of
+// every cluster is added, now or by Apply.
+func Only(objects []*fact.Object) *Index {
+	x := index(objects, true, sync.OnceValue(func() *graph { return newGraph(objects) }))
+	x.only = true
 	return x
 }
 
+func index(own []*fact.Object, whole bool, g func() *graph) *Index {
+	x := &Index{
+		objects:     newLists[fact.Ref, *fact.Object](hashRef),
+		roles:       newTable[roleKey, *role](func(k roleKey) uint64 { return hashOf(k.name, k.namespace) }),
+		bindings:    newTable[*fact.Object, *binding](func(o *fact.Object) uint64 { return hashOf(o.Name, o.Namespace) }),
+		bySubject:   newTable[Subject, *held](func(s Subject) uint64 { return hashOf(s.Name, s.Namespace) }),
+		byRole:      newLists[roleScope, *binding](func(k roleScope) uint64 { return hashOf(k.role.name, k.namespace) }),
+		mentions:    newLists[mention, *role](func(k mention) uint64 { return hashOf(k.word, k.namespace) }),
+		labelled:    newLists[label, *fact.Object](func(k label) uint64 { return hashOf(k.key, k.value) }),
+		aggregating: newLists[string, *fact.Object](func(k string) uint64 { return hashOf(k, "") }),
+		building:    true, graph: g, whole: whole,
+	}
+	all := own
+	if !x.whole {
+		all = append(slices.Clip(defaults()), own...)
+	}
+	refs := make([]fact.Ref, 0, len(all))
+	for _, o := range all {
+		ref := o.Ref()
+		if len(x.objects.get(ref)) == 0 {
+			refs = append(refs, ref)
+		}
+		x.objects.add(ref, o, true)
+	}
+	for _, ref := range refs {
+		x.activate(ref)
+	}
+	x.aggregate()
+	x.building = false
+	return x
+}
+
+// whole reports whether objects come from a cluster that has its default roles:
+// then what is missing among them is missing there.
+func whole(objects []*fact.Object) bool {
+	return slices.ContainsFunc(objects, func(o *fact.Object) bool {
+		return o.Kind == "ClusterRole" && o.Name == "cluster-admin" && stored(o)
+	})
+}
+
+// stored reports whether an object was read from an API server, where the rules
+// of an aggregating role are filled in.
+func stored(o *fact.Object) bool { return o.Root.At("metadata", "uid").Str() != "" }
+
+// Builtin reports whether an object is one that every cluster has, and that was
+// not among those given.
+func Builtin(o *fact.Object) bool { return o != nil && o.Origin.Source == builtinSource }
+
+// activate makes the objects of a name count: of roles the last, of bindings
+// all, of which a built-in one gives way to others.
+func (x *Index) activate(ref fact.Ref) {
+	list := x.objects.get(ref)
+	if len(list) == 0 {
+		return
+	}
+	switch ref.Kind {
+	case "ClusterRole", "Role":
+		o := list[len(list)-1]
+		own := compileRules(o)
+		x.addRole(newRole(roleKey{ref.Namespace, ref.Name}, o, own))
+		if ref.Kind == "ClusterRole" {
+			x.label(o)
+		}
+	case "RoleBinding", "ClusterRoleBinding":
+		for _, o := range list {
+			if len(list) == 1 || !Builtin(o) {
+				x.bind(o)
+			}
+		}
+	}
+}
+
+// deactivate undoes activate.
+func (x *Index) deactivate(ref fact.Ref) {
+	switch ref.Kind {
+	case "ClusterRole", "Role":
+		if r := x.roles.get(roleKey{ref.Namespace, ref.Name}); r != nil {
+			x.removeRole(r)
+			x.unlabel(r.object)
+		}
+	case "RoleBinding", "ClusterRoleBinding":
+		for _, o := range x.objects.get(ref) {
+			if b := x.bindings.get(o); b != nil {
+				x.unbind(b)
+			}
+		}
+	}
+}
+
+func (x *Index) addRole(r *role) {
+	x.roles.set(r.key, r)
+	for _, w := range r.words() {
+		x.mentions.add(mention{r.key.namespace, w}, r, x.building)
+	}
+}
+
+func (x *Index) removeRole(r *role) {
+	x.roles.delete(r.key)
+	for _, w := range r.words() {
+		x.mentions.remove(mention{r.key.namespace, w}, r)
+	}
+}
+
 func (x *Index) bind(o *fact.Object) {
-	for s := range o.Root.Get(fact.K("subjects")).Children() {
-		name := s.Get(fact.K("name")).Str()
-		switch s.Get(fact.K("kind")).Str() {
-		case "ServiceAccount":
-			ns := s.Get(fact.K("namespace")).Str()
-			if ns == "" {
-				ns = o.InNamespace()
-			}
-			x.accounts[[2]string{ns, name}] = append(x.accounts[[2]string{ns, name}], o)
-		case "Group":
-			x.groups[name] = append(x.groups[name], o)
-		case "User":
-			x.users[name] = append(x.users[name], o)
+	b := compileBinding(o)
+	x.bindings.set(o, b)
+	x.byRole.add(roleScope{b.role, b.namespace}, b, x.building)
+	for i, s := range b.subjects {
+		if slices.Contains(b.subjects[:i], s) {
+			continue
+		}
+		h := x.bySubject.get(s)
+		if h == nil {
+			h = &held{}
+		} else if !x.building {
+			h = h.clone()
+		}
+		h.add(b)
+		x.bySubject.set(s, h)
+	}
+}
+
+func (x *Index) unbind(b *binding) {
+	x.bindings.delete(b.object)
+	x.byRole.remove(roleScope{b.role, b.namespace}, b)
+	for i, s := range b.subjects {
+		if slices.Contains(b.subjects[:i], s) {
+			continue
+		}
+		h := x.bySubject.get(s).clone()
+		if h.remove(b); len(h.everywhere)+len(h.in) == 0 {
+			x.bySubject.delete(s)
+		} else {
+			x.bySubject.set(s, h)
 		}
 	}
 }
 
-// Role returns the role that a binding binds: nil when it is nowhere, neither
-// in the input nor among the roles of every cluster.
-func (x *Index) Role(binding *fact.Object) *fact.Object {
-	ref := binding.Root.Get(fact.K("roleRef"))
-	name := ref.Get(fact.K("name")).Str()
-	if ref.Get(fact.K("kind")).Str() == "Role" {
-		return x.roles[[2]string{binding.InNamespace(), name}]
+// compileBinding reads a binding. A subject of a kind that RBAC does not know,
+// and a service account without a namespace in a ClusterRoleBinding, are nobody.
+func compileBinding(o *fact.Object) *binding {
+	b := &binding{object: o, namespace: o.InNamespace()}
+	if o.Kind == "ClusterRoleBinding" {
+		b.namespace = ""
 	}
-	return x.clusterRoles[name]
+	ref := o.Root.Get(keyRoleRef)
+	b.role.name = ref.Get(keyName).Str()
+	switch ref.Get(keyKind).Str() {
+	case "Role":
+		b.role.namespace, b.valid = b.namespace, b.namespace != ""
+	case "ClusterRole":
+		b.valid = true
+	}
+	if !b.valid {
+		b.role = roleKey{"", "\x00no role"}
+	}
+	for v := range o.Root.Get(keySubjects).Children() {
+		s := Subject{Kind: SubjectKind(v.Get(keyKind).Str()), Name: v.Get(keyName).Str()}
+		switch s.Kind {
+		case UserKind:
+			s = userSubject(s.Name)
+		case ServiceAccountKind:
+			if s.Namespace = v.Get(keyNamespace).Str(); s.Namespace == "" {
+				s.Namespace = b.namespace
+			}
+			if s.Namespace == "" {
+				continue
+			}
+		case GroupKind:
+		default:
+			continue
+		}
+		b.subjects = append(b.subjects, s)
+	}
+	return b
 }
 
-// Rules returns the rules of a role, those that aggregation brings in included,
-// or of the role that a binding binds.
-func (x *Index) Rules(o *fact.Object) []fact.Value {
-	if o.Kind == "RoleBinding" || o.Kind == "ClusterRoleBinding" {
-		if o = x.Role(o); o == nil {
-			return nil
+var (
+	keyRoleRef   = fact.K("roleRef")
+	keySubjects  = fact.K("subjects")
+	keyKind      = fact.K("kind")
+	keyName      = fact.K("name")
+	keyNamespace = fact.K("namespace")
+)
+
+// Apply returns the index after some changes. It shares with x all that they do
+// not touch.
+func (x *Index) Apply(changes ...fact.Change) *Index {
+	n := &Index{
+		objects: x.objects.fork(), roles: x.roles.fork(), bindings: x.bindings.fork(),
+		bySubject: x.bySubject.fork(),
+		byRole:    x.byRole.fork(), mentions: x.mentions.fork(), labelled: x.labelled.fork(),
+		aggregating: x.aggregating.fork(), graph: x.graph, whole: x.whole, only: x.only,
+	}
+	again, recheck := false, false
+	var others []fact.Change
+	for _, c := range changes {
+		if c.Op != fact.Upsert && c.Op != fact.Delete {
+			continue
+		}
+		if c.Object.Group != Group {
+			others = append(others, c)
+			continue
+		}
+		n.change(c)
+		again = again || c.Object.Kind == "ClusterRole"
+		recheck = recheck || c.Object.Kind == "ClusterRole" && c.Object.Name == "cluster-admin"
+	}
+	if len(others) > 0 {
+		old := x.graph
+		n.graph = sync.OnceValue(func() *graph { return old().apply(others) })
+	}
+	if recheck && !n.only {
+		if own := n.own(); whole(own) != n.whole {
+			return index(own, whole(own), n.graph)
 		}
 	}
-	var out []fact.Value
-	seen := map[*fact.Object]bool{}
-	var visit func(o *fact.Object)
-	visit = func(o *fact.Object) {
-		if seen[o] {
-			return
-		}
-		seen[o] = true
-		for r := range o.Root.Get(fact.K("rules")).Children() {
-			out = append(out, r)
-		}
-		for sel := range o.Root.At("aggregationRule", "clusterRoleSelectors").Children() {
-			s, ok := fact.LabelSelector(sel)
-			for _, c := range x.aggregates {
-				if ok && s.Matches(fact.Labels(c.Root.At("metadata", "labels"))) {
-					visit(c)
-				}
+	if again {
+		n.aggregate()
+	}
+	return n
+}
+
+// change applies one change of a role or binding.
+func (x *Index) change(c fact.Change) {
+	ref := c.Object.Ref()
+	x.deactivate(ref)
+	list := slices.Clone(x.objects.get(ref))
+	at := slices.IndexFunc(list, func(o *fact.Object) bool { return o.Origin == c.Object.Origin })
+	if at >= 0 {
+		list = slices.Delete(list, at, at+1)
+	}
+	if c.Op == fact.Upsert { // of two of one name the last of a snapshot counts
+		i, _ := slices.BinarySearchFunc(list, c.Object, fact.Compare)
+		list = slices.Insert(list, i, c.Object)
+	}
+	if len(list) == 0 {
+		x.objects.delete(ref)
+		return
+	}
+	x.objects.set(ref, list)
+	x.activate(ref)
+}
+
+// own returns every object that was given, in a stable order.
+func (x *Index) own() []*fact.Object {
+	var out []*fact.Object
+	for _, ref := range x.refs() {
+		for _, o := range x.objects.get(ref) {
+			if !Builtin(o) {
+				out = append(out, o)
 			}
 		}
 	}
-	visit(o)
 	return out
 }
 
-// Account returns the bindings that grant something to a service account, by
-// name or through the groups that it is in by being one.
-func (x *Index) Account(namespace, name string) []*fact.Object {
-	out := slices.Clone(x.accounts[[2]string{namespace, name}])
-	out = append(out, x.users["system:serviceaccount:"+namespace+":"+name]...)
-	for _, g := range [...]string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"} {
-		out = append(out, x.groups[g]...)
+// refs returns the names of all objects, sorted.
+func (x *Index) refs() []fact.Ref {
+	var out []fact.Ref
+	for ref := range x.objects.all {
+		out = append(out, ref)
 	}
+	slices.SortFunc(out, compareRefs)
 	return out
+}
+
+func compareRefs(a, b fact.Ref) int {
+	return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }

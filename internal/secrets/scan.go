@@ -102,7 +102,7 @@ func (sc *scan) literal(found []literal, i int) int {
 			continue
 		}
 		if start, end := sc.apply(l, i); end > 0 {
-			sc.add(l.kind, start, end)
+			sc.add(l.kindAt(sc.s[start:]), start, end)
 			return end
 		}
 	}
@@ -119,11 +119,20 @@ func (sc *scan) formatAt(i int) (kind string, end int) {
 	for k := range found {
 		if l := &found[k]; l.form != formCommand && strings.HasPrefix(s[i:], l.prefix) {
 			if start, end := sc.apply(l, i); end > 0 && start == i {
-				return l.kind, end
+				return l.kindAt(s[start:]), end
 			}
 		}
 	}
 	return "", -1
+}
+
+// kindAt returns the kind of the token at the start of s.
+func (l *literal) kindAt(s string) string {
+	if l.form == formHidden {
+		kind, _ := hiddenAt(s)
+		return kind
+	}
+	return l.kind
 }
 
 func (sc *scan) apply(l *literal, i int) (start, end int) {
@@ -136,6 +145,11 @@ func (sc *scan) apply(l *literal, i int) (start, end int) {
 		return sc.putty(i)
 	case formOracle:
 		return sc.oracleThin(l, i)
+	case formHidden:
+		if _, end := hiddenAt(sc.s[i:]); end > 0 {
+			return i, i + end
+		}
+		return i, -1
 	}
 	end = sc.d.token(l, sc.s, i)
 	sc.work += min(l.max, len(sc.s)-i)

@@ -38,13 +38,14 @@ func New() *Detector {
 	for c := range d.class {
 		d.class[c] = classOf(byte(c))
 	}
-	d.buckets = make([][]literal, 1, len(literals)+len(commands))
+	d.buckets = make([][]literal, 1, len(literals)+len(commands)+1)
 	for _, l := range literals {
 		d.index(l)
 	}
 	for _, c := range commands {
 		d.index(literal{prefix: c.name, form: formCommand})
 	}
+	d.index(literal{prefix: hiddenSecret, form: formHidden})
 	for _, w := range [...]string{"Bearer", "bearer"} {
 		d.index(literal{prefix: w, form: formCommand})
 	}
@@ -84,6 +85,9 @@ func (d *Detector) Text(s string) []Match {
 // literal that can be one, or the value matches Text by itself; the first
 // Match is returned, its offsets inside value.
 func (d *Detector) Named(name, value string) (Match, bool) {
+	if strings.HasPrefix(value, hiddenText) {
+		return Match{}, false
+	}
 	if n := nameSays(name); n.strength != none {
 		start, end := trimLiteral(value)
 		if start < end && plausible(n, value[start:end], false) {

@@ -85,6 +85,7 @@ const (
 	formWebhook
 	formPuTTY
 	formOracle
+	formHidden
 )
 
 func plain(prefix, kind string, set byteClass, min, max int) literal {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -12,6 +13,9 @@ type Output struct {
 	W      io.Writer
 	Color  bool     // W is a terminal that shows colours
 	Target []string // what was scanned, as the user wrote it
+	// Time is when the scan ran, for the formats that want to know. Those that
+	// do not are the same bytes for the same input.
+	Time time.Time
 }
 
 // Text makes foreign text safe to show on a terminal or in a log: control

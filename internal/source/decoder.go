@@ -78,7 +78,7 @@ func (d *Decoder) document(origin fact.Origin, trace Trace, doc yamldoc.Document
 		b := &fact.Builder{Positions: true}
 		n := 0
 		for item := range items.Children() {
-			b.Copy(fact.Key{}, item)
+			copyItem(b, doc.Root, item)
 			k, err := d.object(b.Tree().Root(), origin, trace, notesOf(doc.Notes, item))
 			if err != nil {
 				return n, err
@@ -92,6 +92,25 @@ func (d *Decoder) document(origin fact.Origin, trace Trace, doc yamldoc.Document
 		err = d.problems(origin, trace, doc)
 	}
 	return n, err
+}
+
+// copyItem copies an item of a list. Those of a list of one kind, as an API
+// server sends it, do not repeat their kind.
+func copyItem(b *fact.Builder, list, item fact.Value) {
+	kind, ofOne := strings.CutSuffix(list.Get(fact.K("kind")).Str(), "List")
+	if !ofOne || kind == "" || item.Kind() != fact.Map || item.Get(fact.K("kind")).Present() {
+		b.Copy(fact.Key{}, item)
+		return
+	}
+	b.Begin(fact.Key{}, item.Pos(), fact.Map)
+	if !item.Get(fact.K("apiVersion")).Present() {
+		b.Copy(fact.K("apiVersion"), list.Get(fact.K("apiVersion")))
+	}
+	b.String(fact.K("kind"), list.Get(fact.K("kind")).Pos(), kind)
+	for c := range item.Children() {
+		b.Copy(c.Key(), c)
+	}
+	b.End()
 }
 
 // notesOf returns the notes that stand within an item of a list.

@@ -24,17 +24,23 @@ type Deploy struct {
 	Space   string // namespace
 }
 
-// Deploys returns what the objects among changes deploy from the trees of a
-// survey: Applications of Argo CD, HelmReleases and Kustomizations of Flux. The
+// Deployer reports whether an object may deploy a chart or an overlay of the tree
+// that it stands in.
+func Deployer(o *fact.Object) bool {
+	switch o.GroupKind() {
+	case "argoproj.io/Application", "argoproj.io/ApplicationSet", "helm.toolkit.fluxcd.io/HelmRelease", "kustomize.toolkit.fluxcd.io/Kustomization":
+		return o.Rendering == nil
+	}
+	return false
+}
+
+// Deploys returns what some objects deploy from the trees of a survey:
+// Applications of Argo CD, HelmReleases and Kustomizations of Flux. The
 // repository that they name is taken to be the one that is scanned where it has
 // a chart or an overlay at their path; what lies elsewhere is not told.
-func Deploys(s *Survey, changes []fact.Change) []Deploy {
+func Deploys(s *Survey, deployers []*fact.Object) []Deploy {
 	var out []Deploy
-	for _, c := range changes {
-		if c.Op != fact.Upsert || c.Object.Rendering != nil {
-			continue
-		}
-		o := c.Object
+	for _, o := range deployers {
 		var found []Deploy
 		switch o.GroupKind() {
 		case "argoproj.io/Application":

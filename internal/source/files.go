@@ -17,12 +17,15 @@ import (
 // read. Nothing outside of the tree is read, by whatever name or link.
 type Files struct {
 	tree *Tree
-	Used map[string]bool
+	Used map[string]bool  // files that were read
+	seen map[string]stamp // of those, of folders that were listed, and of what is not there
 	left int64
 }
 
 // NewFiles returns a view of a tree for one child.
-func NewFiles(t *Tree) *Files { return &Files{tree: t, Used: map[string]bool{}, left: maxRead} }
+func NewFiles(t *Tree) *Files {
+	return &Files{tree: t, Used: map[string]bool{}, seen: map[string]stamp{}, left: maxRead}
+}
 
 // How much a child may read: of one file, and of all.
 const (
@@ -39,10 +42,15 @@ func (f *Files) Read(name string) ([]byte, error) {
 	}
 	file, err := f.tree.Open(name)
 	if err != nil {
+		f.seen[name] = stamp{}
 		return nil, f.cause(name, err)
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := file.Stat()
+	if err == nil {
+		f.seen[name] = stampOf(info)
+	}
+	if err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
 	data, err := io.ReadAll(io.LimitReader(file, min(f.left, maxReadFile)+1))
@@ -68,9 +76,13 @@ func (f *Files) List(name string) ([]sandbox.Entry, error) {
 	}
 	dir, err := f.tree.Root.Open(name)
 	if err != nil {
+		f.seen[name] = stamp{}
 		return nil, f.cause(name, err)
 	}
 	defer dir.Close()
+	if info, err := dir.Stat(); err == nil {
+		f.seen[name] = stampOf(info)
+	}
 	entries, err := dir.ReadDir(maxEntries)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, f.cause(name, err)

@@ -6,6 +6,7 @@ package source
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/sandbox"
@@ -25,6 +26,9 @@ type Input struct {
 	Exclude []string  // patterns of files to leave out, in the form of .gitignore
 	Stdin   io.Reader // for "-"
 
+	// Watcher knows what was read before, for those who read again; nil: once.
+	Watcher *Watcher
+
 	// Survey is what lies in Paths, where several sources share it; a source that
 	// is given none makes its own. Those that come first claim files, and the
 	// source of plain manifests reads what is left.
@@ -41,6 +45,12 @@ type Rendering struct {
 	Release string          // name of the release; "" for that of `helm template`
 	Minor   int             // Kubernetes 1.Minor
 	Deploys []Deploy        // render these and nothing else
+}
+
+// NodeInput is what a source of node facts reads.
+type NodeInput struct {
+	Root string    // where the machine's root is mounted; "" for the machine that Merlon runs on
+	Now  time.Time // for how long certificates still hold
 }
 
 // Counter is a Source that reads files and tells how many the last Collect read.

@@ -27,6 +27,7 @@ type Tree struct {
 	Items []Item   // in the order of their names
 	Told  int      // changes that sources reported of it
 
+	watcher *Watcher
 	claimed map[string]bool // files that belong to a chart or an overlay
 	ignore  ignore
 	seen    map[string]bool // real paths of folders that were gone into
@@ -61,9 +62,15 @@ func Kustomizations() []string {
 // NewSurvey looks at every path. An error means one that is not there at all.
 // The caller closes the survey.
 func NewSurvey(ctx context.Context, paths, exclude []string) (*Survey, error) {
+	return (*Watcher)(nil).Survey(ctx, paths, exclude)
+}
+
+// Survey looks at every path, and has the folders watched that it met. A path
+// that is not there any more is a gap.
+func (w *Watcher) Survey(ctx context.Context, paths, exclude []string) (*Survey, error) {
 	s := &Survey{}
 	for _, p := range paths {
-		t, err := newTree(ctx, p, exclude)
+		t, err := w.tree(ctx, p, exclude)
 		if err != nil {
 			s.Close()
 			return nil, err
@@ -125,6 +132,14 @@ func (t *Tree) Place(name string) string {
 	return path.Join(t.Path, name)
 }
 
+// stat looks at a file or folder of the tree.
+func (t *Tree) stat(name string) (fs.FileInfo, error) {
+	if t.Root == nil {
+		return os.Stat(filepath.FromSlash(t.Path))
+	}
+	return t.Root.Stat(name)
+}
+
 // Open opens a file of the tree.
 func (t *Tree) Open(name string) (*os.File, error) {
 	if t.Root == nil {
@@ -133,13 +148,17 @@ func (t *Tree) Open(name string) (*os.File, error) {
 	return t.Root.Open(name)
 }
 
-func newTree(ctx context.Context, p string, exclude []string) (*Tree, error) {
-	t := &Tree{Path: p, claimed: map[string]bool{}, seen: map[string]bool{}}
+func (w *Watcher) tree(ctx context.Context, p string, exclude []string) (*Tree, error) {
+	t := &Tree{Path: p, watcher: w, claimed: map[string]bool{}, seen: map[string]bool{}}
 	if p == "-" {
 		t.Items = []Item{{Kind: Stdin, Name: p}}
 		return t, nil
 	}
 	info, err := os.Stat(p)
+	if err != nil && w.running() {
+		t.Items = []Item{{Kind: Problem, Gap: fact.Gap{Kind: "unreadable", File: p, Message: fmt.Sprintf("is not there any more: %v", Cause(err))}}}
+		return t, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", p, Cause(err))
 	}
@@ -149,6 +168,7 @@ func newTree(ctx context.Context, p string, exclude []string) (*Tree, error) {
 	if !info.Mode().IsRegular() && info.Mode()&fs.ModeNamedPipe == 0 {
 		return nil, fmt.Errorf("scan %s: neither a file nor a folder", p)
 	}
+	w.Met(filepath.Dir(p))
 	t.Path = filepath.ToSlash(p)
 	kind, ok := kindOfFile(path.Base(t.Path))
 	if !ok {
@@ -197,6 +217,7 @@ func (t *Tree) folder(ctx context.Context, name string) error {
 		t.gap("too-deep", name, "folders nest deeper than %d", maxDepth)
 		return nil
 	}
+	t.watcher.Met(filepath.FromSlash(t.Place(name)))
 	f, err := t.Root.Open(name)
 	if err != nil {
 		t.gap(GapKind(err), name, "cannot be opened: %v", Cause(err))

@@ -19,6 +19,9 @@ type ProtobufReader struct {
 	// SkipSecretValues keeps of a Secret's data, stringData and last applied
 	// configuration only the keys; each value is the empty string.
 	SkipSecretValues bool
+	// Lean leaves out managedFields and the last applied configuration: nobody
+	// reads them, and they are half of many an object.
+	Lean bool
 
 	types   *Types
 	b       fact.Builder

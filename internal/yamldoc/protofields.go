@@ -75,6 +75,9 @@ func (p *ProtobufReader) fields(st *structure, msg []byte, s *shape) error {
 	}
 	for i := range st.order {
 		f := &st.order[i]
+		if p.Lean && f.name == "managedFields" {
+			continue
+		}
 		if f.number == 0 || f.number >= firstFields {
 			if f.inline && len(p.wire) >= base && p.b.Depth() == 1 {
 				p.typeMeta()
@@ -262,6 +265,9 @@ func (p *ProtobufReader) dictionary(f *field, base, at int) error {
 		}
 		p.wire = p.wire[:top]
 		key := p.b.Key(validUTF8(view(name.bytes)))
+		if p.Lean && key.String() == lastApplied && f.name == "annotations" {
+			continue
+		}
 		p.json.keys = append(p.json.keys, key)
 		p.json.places = append(p.json.places, fact.Pos{})
 		if hide || p.secret && key.String() == lastApplied {

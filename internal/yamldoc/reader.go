@@ -104,6 +104,7 @@ type Reader struct {
 	index   int
 	carried []fact.Note // of documents without a value, for the next one
 	done    bool
+	from    int // offset in the file of the part read last
 
 	// For tests, which compare the parser's reading with the short cut's.
 	parserOnly    bool
@@ -167,6 +168,7 @@ func (x *Reader) fail(err error) error {
 
 // next reads one part of the input; it reports false when that held no value.
 func (x *Reader) next() (doc Document, ok bool, err error) {
+	x.from = x.in.offset
 	p, err := x.in.next(true)
 	if err == io.EOF {
 		x.done = true

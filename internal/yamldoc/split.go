@@ -16,6 +16,7 @@ type splitter struct {
 	start, end int // what is not consumed yet is buf[start:end]
 	line       int // number of the line on which it begins, from 1
 	column     int // bytes of that line already consumed
+	offset     int // bytes of the input already consumed
 	eof        bool
 	binary     bool // a NUL byte was met; it and what follows are not in buf
 	afterDots  bool // the last document ended with `...`
@@ -51,7 +52,7 @@ func (s *splitter) reset(r io.Reader, limit int) {
 	}
 	switch w := s.window(); {
 	case bytes.HasPrefix(w, []byte{0xEF, 0xBB, 0xBF}):
-		s.start += 3
+		s.start, s.offset = s.start+3, 3
 	case bytes.HasPrefix(w, []byte{0xFF, 0xFE}), bytes.HasPrefix(w, []byte{0xFE, 0xFF}):
 		s.recode()
 	}
@@ -75,7 +76,7 @@ func (s *splitter) atEOF() bool    { return s.eof }
 // consume drops n bytes from the window.
 func (s *splitter) consume(n int) {
 	gone := s.buf[s.start : s.start+n]
-	s.start += n
+	s.start, s.offset = s.start+n, s.offset+n
 	if i := bytes.LastIndexByte(gone, '\n'); i >= 0 {
 		s.line += bytes.Count(gone, []byte{'\n'})
 		s.column = len(gone) - i - 1

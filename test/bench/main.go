@@ -10,6 +10,10 @@
 // error, because a benchmark that fails on a busy machine is soon ignored.
 //
 //	go run ./test/bench -merlon bin/merlon [-n 3] [-quick] [-write DIR]
+//
+// With -engine it measures the incremental engine instead: one change to its
+// findings. With -cluster it measures a scan of a running cluster instead, beside listing
+// and decoding the same objects with client-go alone.
 package main
 
 import (
@@ -32,6 +36,8 @@ type request struct {
 	write    string
 	runs     int
 	seed     uint64
+	cluster  string
+	engine   bool
 	quick    bool
 	noPeers  bool
 	limit    time.Duration
@@ -47,6 +53,8 @@ func parse(args []string, stderr io.Writer) (*request, error) {
 	flags.StringVar(&q.write, "write", "", "keep the made-up clusters in this folder")
 	flags.IntVar(&q.runs, "n", 3, "runs, of which the median counts")
 	flags.Uint64Var(&q.seed, "seed", 1, "seed of the made-up clusters")
+	flags.StringVar(&q.cluster, "cluster", "", "measure a running cluster instead, which this `program` fills and lists (test/bench/fill); KUBECONFIG names it")
+	flags.BoolVar(&q.engine, "engine", false, "measure the incremental engine instead, on snapshots of 10,000 and 100,000 pods")
 	flags.BoolVar(&q.quick, "quick", false, "100 and 1,000 workloads only")
 	flags.BoolVar(&q.noPeers, "no-peers", false, "leave other scanners out")
 	flags.DurationVar(&q.limit, "limit", 3*time.Minute, "how long another scanner may take")
@@ -59,7 +67,10 @@ func parse(args []string, stderr io.Writer) (*request, error) {
 	if q.runs < 1 {
 		return nil, fmt.Errorf("-n %d: at least one run", q.runs)
 	}
-	for _, p := range []*string{&q.merlon, &q.small} {
+	for _, p := range []*string{&q.merlon, &q.small, &q.cluster} {
+		if *p == "" {
+			continue
+		}
 		abs, err := filepath.Abs(*p)
 		if err != nil {
 			return nil, fmt.Errorf("find %s: %w", *p, err)
@@ -99,12 +110,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func (q *request) bench(stdout, stderr io.Writer) error {
+	if q.engine {
+		return q.measureEngine(stdout, stderr)
+	}
 	dir, err := os.MkdirTemp("", "merlon-bench-")
 	if err != nil {
 		return fmt.Errorf("make temporary folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	s := &session{request: q, dir: dir, progress: stderr}
+	if q.cluster != "" {
+		return s.measureCluster(stdout)
+	}
 	if err := s.make(stdout); err != nil {
 		return err
 	}

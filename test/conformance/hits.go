@@ -47,6 +47,10 @@ func hitsOf(findings []finding.Finding, in *input) []hit {
 					}
 				}
 				h.ctype = containerType(h.object, h.container)
+				if kind, name, ok := alias(h.object); ok {
+					h.kind, h.name, h.namespace = kind, name, ""
+					h.path = strings.TrimPrefix(h.path, "spec.configuration[0].content.")
+				}
 			}
 			if len(f.Also) > 0 { // the evidence is the first place's
 				h.path += fmt.Sprintf("\x00%s:%d:%d", at.File, at.Line, at.Column)

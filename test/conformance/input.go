@@ -41,6 +41,7 @@ func (in *input) only(o *fact.Object) *input {
 // which is how findings are led back to their object: cases hold many objects
 // of one name.
 func read(documents []document) (*input, error) {
+	documents = withFacts(documents)
 	in := &input{documents: documents, byFile: map[string]*fact.Object{}}
 	var changes []fact.Change
 	for _, d := range documents {

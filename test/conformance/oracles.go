@@ -24,6 +24,7 @@ type oracle struct {
 	run    adapter                               // nil: the oracle of a later issue
 	groups []string                              // printed in this order, also when empty
 	group  func(c *testCase, in *input) []string // groups that a case is in
+	apart  bool                                  // answered without the engine
 	later  string                                // which issue will answer it
 }
 
@@ -44,16 +45,16 @@ func oracles() []oracle {
 		{name: "checkov-examples", family: "checkov", read: manyFiles, run: runCheckov},
 		{name: "kubesec-assets", family: "kubesec", read: kubesecFile, run: runKubesec},
 		{name: "kubernetes-goat", family: "kubernetes-goat", read: manyFiles, run: runGoat},
-		{name: "osv-go-cloudnative", later: "issue 5"},
-		{name: "netpol-analyzer-connlist", later: "issue 7", groups: []string{"core"}, group: connlistGroup},
-		{name: "netpol-analyzer-diff", later: "issue 7"},
-		{name: "ibm-nca-k8s", later: "issue 7"},
+		{name: "osv-go-cloudnative", run: runOSV, apart: true},
+		{name: "netpol-analyzer-connlist", read: manyFiles, run: runConnlist, apart: true, groups: []string{"core", "core-connlist", "core-exposure"}, group: connlistGroup},
+		{name: "netpol-analyzer-diff", run: runNetpolDiff, apart: true},
+		{name: "ibm-nca-k8s", run: runNCA, apart: true},
 		{name: "gatekeeper-suites", later: "a later issue (foreign policies)"},
 		{name: "kyverno-policy-tests", later: "a later issue (foreign policies)", groups: []string{"cel"}, group: kyvernoGroup},
 		{name: "kubehound-edges", later: "a later issue (attack graph)"},
 		{name: "os-vuln-golden", later: "a later issue (vulnerabilities)"},
 		{name: "trivy-scan-golden", later: "a later issue (vulnerabilities)"},
-		{name: "version-order", later: "a later issue (vulnerabilities)"},
+		{name: "version-order", run: runVersionOrder, apart: true},
 		{name: "sigstore-bundle-verify", later: "a later issue (signatures)"},
 		{name: "oci-layouts", later: "a later issue (images)"},
 		{name: "falco-audit-traces", later: "a later issue (audit events)"},
@@ -105,7 +106,15 @@ func connlistGroup(c *testCase, _ *input) []string {
 			return nil
 		}
 	}
-	return []string{"core"}
+	groups := []string{"core"}
+	var expect struct{ Connlist, Exposure []string }
+	if c.decode("expect", &expect) == nil && expect.Connlist != nil {
+		groups = append(groups, "core-connlist")
+	}
+	if expect.Exposure != nil {
+		groups = append(groups, "core-exposure")
+	}
+	return groups
 }
 
 // verdictOutcome compares pass and fail.

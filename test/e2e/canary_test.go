@@ -280,6 +280,14 @@ cases: []
 `,
 }
 
+// wholeWaiver covers what carries canaries, so that waived findings are shown.
+const wholeWaiver = `waivers:
+  - control: secret/*
+    reason: known
+    by: team-a
+    until: 2099-01-01
+`
+
 func TestSecretsAreNeverTold(t *testing.T) {
 	n := newNest()
 	dir := tree(t, planted(n))
@@ -316,6 +324,20 @@ func TestSecretsAreNeverTold(t *testing.T) {
 		n.silent(t, "stderr of "+what, stderr)
 		if code == 0 {
 			t.Errorf("%s: nothing wrong in it", what)
+		}
+	}
+	waivers := filepath.Join(tree(t, map[string]string{"waivers.yaml": wholeWaiver}), "waivers.yaml")
+	waived, stderr, _ := merlon(t, "", "scan", "--all", "--waivers", waivers, "-o", "json", dir)
+	n.silent(t, "a scan with waivers", waived+stderr)
+	if !strings.Contains(waived, `"waived":{`) {
+		t.Error("nothing was waived")
+	}
+	for id := range ownControls {
+		id = strings.TrimSuffix(id, ".yaml")
+		stdout, stderr, code := merlon(t, "", "explain", id, "--controls", own)
+		n.silent(t, "explain "+id, stdout+stderr)
+		if code != 0 {
+			t.Errorf("explain %s: exit code %d: %s", id, code, stderr)
 		}
 	}
 	stdin := planted(newNest())["config.yaml"]

@@ -15,6 +15,7 @@ import (
 type Func struct {
 	Name     string
 	Min, Max int                                // how many arguments it takes
+	Member   bool                               // called as x.name(…): x is the first argument
 	Whole    bool                               // it sees more than the subject and its own arguments
 	Call     func(f *Frame, args []Value) Value // does not keep args
 }
@@ -76,7 +77,11 @@ func celEnv(vars []string, funcs map[string]*Func) (*cel.Env, error) {
 			for i := range args {
 				args[i] = cel.DynType
 			}
-			overloads = append(overloads, cel.Overload(fmt.Sprintf("merlon_%s_%d", name, n), args, cel.DynType))
+			overload := cel.Overload
+			if f.Member {
+				overload = cel.MemberOverload
+			}
+			overloads = append(overloads, overload(fmt.Sprintf("merlon_%s_%d", name, n), args, cel.DynType))
 		}
 		opts = append(opts, cel.Function(name, overloads...))
 	}

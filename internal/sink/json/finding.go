@@ -40,6 +40,12 @@ func (e *encoder) finding(b []byte, f *finding.Finding) []byte {
 	}
 	b = e.named(b, "message", f.Message)
 	b = strconv.AppendInt(append(b, `,"count":`...), int64(f.Count), 10)
+	if f.Pods != 0 {
+		b = strconv.AppendInt(append(b, `,"pods":`...), int64(f.Pods), 10)
+	}
+	if len(f.ManagedBy) > 0 {
+		b = e.rest(append(b, `,"managedBy":`...), f.ManagedBy)
+	}
 	if len(f.Also) > 0 {
 		b = each(append(b, `,"also":`...), f.Also, e.location)
 	}

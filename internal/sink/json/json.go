@@ -35,6 +35,9 @@ func (s *Sink) Publish(_ context.Context, r *finding.Report) error {
 	w.field(",", "merlon", r.Merlon)
 	w.field(",", "kubernetes", r.Kubernetes)
 	w.field(",", "target", r.Target)
+	if r.Cluster != nil {
+		w.field(",", "cluster", r.Cluster)
+	}
 	w.field(",", "summary", r.Summary)
 	enc := &encoder{}
 	list(w, "findings", r.Findings, func(f *finding.Finding) { w.buf = enc.finding(w.buf[:0], f); w.Write(w.buf) })

@@ -132,7 +132,7 @@ func (s *Sink) Publish(_ context.Context, r *finding.Report) error {
 	out.Tool.Driver = driver{Name: "Merlon", SemanticVersion: r.Merlon, Rules: []rule{}}
 	inv := invocation{ExecutionSuccessful: true}
 	for _, g := range r.Gaps {
-		inv.Notifications = append(inv.Notifications, notification{"warning", text{clip(sink.Text(g.Message), maxText)}, s.place(g.Location)})
+		inv.Notifications = append(inv.Notifications, notification{"warning", text{sink.Clip(sink.Text(g.Message), maxText)}, s.place(g.Location)})
 	}
 	rules := map[string]int{}
 	for i := range r.Findings {
@@ -163,8 +163,8 @@ func ruleOf(f *finding.Finding) rule {
 	}
 	slices.Sort(tags[3:])
 	return rule{
-		ID: f.Control, Name: f.Control, ShortDescription: text{clip(f.Title, maxText)}, FullDescription: text{clip(f.Title, maxText)},
-		Help: text{clip(strings.TrimSpace(f.Fix), maxHelp)}, Default: level{levelOf(f.Severity)},
+		ID: f.Control, Name: f.Control, ShortDescription: text{sink.Clip(f.Title, maxText)}, FullDescription: text{sink.Clip(f.Title, maxText)},
+		Help: text{sink.Clip(strings.TrimSpace(f.Fix), maxHelp)}, Default: level{levelOf(f.Severity)},
 		Properties: props{tags[:min(len(tags), maxTags)], score(f.Severity)},
 	}
 }
@@ -196,7 +196,7 @@ func score(s finding.Severity) string {
 func (s *Sink) result(f *finding.Finding, rule int) result {
 	out := result{
 		RuleID: f.Control, RuleIndex: rule, Level: levelOf(f.Severity), Kind: "fail",
-		Message: text{clip(sink.Text(f.Message), maxText)}, Locations: s.place(f.Location),
+		Message: text{sink.Clip(sink.Text(f.Message), maxText)}, Locations: s.place(f.Location),
 		Fingerprints: map[string]string{"merlon/v1": f.ID, "primaryLocationLineHash": f.ID},
 	}
 	if f.Verdict == finding.Unknown {
@@ -211,7 +211,7 @@ func (s *Sink) result(f *finding.Finding, rule int) result {
 		if w.Source == "inline" {
 			kind = "inSource"
 		}
-		out.Suppressions = []suppression{{kind, "accepted", clip(sink.Text(w.Reason), maxText)}}
+		out.Suppressions = []suppression{{kind, "accepted", sink.Clip(sink.Text(w.Reason), maxText)}}
 	}
 	if f.Baseline {
 		out.Baseline = "unchanged"
@@ -241,14 +241,4 @@ func uri(path string) string {
 		u.Scheme = "file"
 	}
 	return strings.TrimPrefix(u.String(), "./")
-}
-
-func clip(s string, n int) string {
-	if s == "" {
-		return "-"
-	}
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
 }

@@ -4,14 +4,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/url"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/merlon-security/merlon/internal/finding"
 	"github.com/merlon-security/merlon/internal/sink"
+	_ "github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif" // its source holds the schema
+	"github.com/xeipuuv/gojsonschema"
 )
 
 // many is a report of n findings with everything that a finding can have.
@@ -185,4 +193,60 @@ func TestForm(t *testing.T) {
 			t.Error("that findings were left out is not told")
 		}
 	}
+}
+
+// TestSchema holds the log to the JSON schema of SARIF 2.1.0 that OASIS
+// publishes. It may not lie in this repository, but a module carries it.
+func TestSchema(t *testing.T) {
+	schema, err := gojsonschema.NewSchema(gojsonschema.NewStringLoader(published(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1, 500} {
+		var b bytes.Buffer
+		s := &Sink{out: sink.Output{W: &b, Target: []string{"deploy/"}}}
+		if err := s.Publish(t.Context(), many(n)); err != nil {
+			t.Fatal(err)
+		}
+		if problems := against(t, schema, b.Bytes()); problems != "" {
+			t.Errorf("%d findings:\n%s", n, problems)
+		}
+		if against(t, schema, bytes.Replace(b.Bytes(), []byte(`"runs"`), []byte(`"walks"`), 1)) == "" {
+			t.Error("the schema takes anything")
+		}
+	}
+}
+
+func against(t *testing.T, schema *gojsonschema.Schema, log []byte) string {
+	t.Helper()
+	result, err := schema.Validate(gojsonschema.NewBytesLoader(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for i, e := range result.Errors() {
+		if i < 20 {
+			fmt.Fprintln(&b, e)
+		}
+	}
+	return b.String()
+}
+
+// published returns the schema out of the source of the module that holds it, as
+// a constant of its own.
+func published(t *testing.T) string {
+	t.Helper()
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(strings.TrimSpace(string(dir)), "schema.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := strconv.Unquote(file.Scope.Lookup("schema").Decl.(*ast.ValueSpec).Values[0].(*ast.BasicLit).Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

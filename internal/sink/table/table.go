@@ -135,7 +135,7 @@ func (w *writer) mistake(m *mistake) {
 }
 
 func (w *writer) finding(f *finding.Finding) {
-	fmt.Fprintf(w, "          %s  %s\n", Place(f.Location), sink.Text(Subject(f.Subject)))
+	fmt.Fprintf(w, "          %s%s%s\n", place(f.Location, f.Subject.Cluster), sink.Subject(f.Subject), w.paint(dim, sink.Text(around(f))))
 	detail := sink.Text(f.Message)
 	if f.Count > 1 {
 		detail += fmt.Sprintf(" (%d times)", f.Count)
@@ -167,29 +167,32 @@ func rendered(f *finding.Finding) string {
 	return strings.Join(parts, "; ")
 }
 
-// Place writes file, line and column as editors and terminals link them.
-func Place(l finding.Location) string {
-	switch {
-	case l.File == "":
-		return "(no file)"
-	case l.Line == 0:
-		return sink.Text(l.File)
-	case l.Column == 0:
-		return fmt.Sprintf("%s:%d", sink.Text(l.File), l.Line)
+// place is Place with room behind it; an object of a cluster stands in no file.
+func place(l finding.Location, cluster string) string {
+	if l.File == "" && cluster != "" {
+		return ""
 	}
-	return fmt.Sprintf("%s:%d:%d", sink.Text(l.File), l.Line, l.Column)
+	return sink.Place(l) + "  "
 }
 
-// Subject writes what a finding is about.
-func Subject(s finding.Subject) string {
-	name := s.Kind + " " + s.Name
-	if s.Namespace != "" {
-		name = s.Kind + " " + s.Namespace + "/" + s.Name
+// around says what belongs to the subject in its cluster: its pods, and what
+// would write it anew.
+func around(f *finding.Finding) string {
+	var parts []string
+	if f.Pods > 0 {
+		parts = append(parts, sink.Plural(f.Pods, "pod"))
 	}
-	if s.Container != "" {
-		name += " container " + s.Container
+	for _, m := range f.ManagedBy {
+		name := m.Name
+		if m.Namespace != "" {
+			name = m.Namespace + "/" + m.Name
+		}
+		parts = append(parts, m.Tool+" "+m.Kind+" "+name)
 	}
-	return name
+	if len(parts) == 0 {
+		return ""
+	}
+	return "  (" + strings.Join(parts, ", ") + ")"
 }
 
 // maxFix is how many lines of a fix are shown; explain has all.
@@ -230,7 +233,7 @@ func (w *writer) gaps(gaps []finding.Gap) {
 		if g.Subject != "" {
 			subject = sink.Text(g.Subject) + ": "
 		}
-		fmt.Fprintf(w, "          %s  %s%s  %s\n", Place(g.Location), subject, sink.Text(g.Message), w.paint(dim, g.Kind))
+		fmt.Fprintf(w, "          %s%s%s  %s\n", place(g.Location, g.Subject), subject, sink.Text(g.Message), w.paint(dim, g.Kind))
 	}
 	fmt.Fprintln(w)
 }
@@ -247,10 +250,10 @@ func (w *writer) summary(r *finding.Report) {
 	if counts == "" {
 		counts = w.paint(green, "no findings")
 	}
-	fmt.Fprintf(w, "%s in %s of %s, by %s for Kubernetes %s\n", counts, plural(s.Objects, "object"), plural(s.Files, "file"), plural(s.Controls, "control"), r.Kubernetes)
+	fmt.Fprintf(w, "%s in %s of %s, by %s for Kubernetes %s\n", counts, sink.Plural(s.Objects, "object"), from(r), sink.Plural(s.Controls, "control"), r.Kubernetes)
 	var aside []string
 	if s.Gaps > 0 {
-		aside = append(aside, plural(s.Gaps, "gap"))
+		aside = append(aside, sink.Plural(s.Gaps, "gap"))
 	}
 	if s.Waived > 0 {
 		aside = append(aside, fmt.Sprintf("%d waived", s.Waived))
@@ -269,19 +272,20 @@ func (w *writer) summary(r *finding.Report) {
 	}
 }
 
+// from says where the objects came from.
+func from(r *finding.Report) string {
+	if r.Cluster != nil {
+		return sink.Text(strings.Join(r.Target, " "))
+	}
+	return sink.Plural(r.Summary.Files, "file")
+}
+
 func totals(t map[string]int) string {
 	var parts []string
-	for _, v := range []finding.Verdict{finding.Pass, finding.Fail, finding.Unknown, finding.Manual, finding.NotApplicable} {
+	for _, v := range []finding.Verdict{finding.Pass, finding.Guarded, finding.Fail, finding.Unknown, finding.Manual, finding.NotApplicable, finding.NotAssessed} {
 		if n := t[string(v)]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, v))
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -117,7 +117,10 @@ type builder struct {
 //	    user: app              # that it ends with, "" when none is named
 //	    instructions:
 //	      - {instruction: RUN, text: apt-get update, flags: []}
-//	      - {instruction: ENV, pairs: [{name: A, value: b}], text: A=b, flags: []}
+//	      - {instruction: ENV, pairs: [{name: A, value: b}], id: ENV A, text: A=b, flags: []}
+//
+// An instruction that sets variables is known over time by their names, not by
+// their values, which change and may be secret.
 func object(name string, list []instruction) fact.Value {
 	b := &builder{args: map[string]string{}, user: map[string]string{}}
 	b.Positions = true
@@ -201,14 +204,17 @@ func (b *builder) instruction(x instruction) {
 	}
 	b.End()
 	if x.name == "ENV" || x.name == "ARG" {
+		id := x.name
 		b.Begin(b.Key("pairs"), at, fact.List)
 		for _, p := range pairs(x.text) {
+			id += " " + p.key
 			b.Begin(fact.Key{}, at, fact.Map)
 			b.String(b.Key("name"), at, p.key)
 			b.String(b.Key("value"), at, p.value)
 			b.End()
 		}
 		b.End()
+		b.String(b.Key("id"), at, id)
 	}
 	b.End()
 }

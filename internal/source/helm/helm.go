@@ -8,11 +8,13 @@ package helm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -73,7 +75,6 @@ func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) erro
 			t.Told++
 			return emit(c)
 		}
-		s.decoder.Emit = s.emit
 		if err := s.tree(ctx, t); err != nil {
 			return err
 		}
@@ -93,6 +94,7 @@ func (s *Source) settings() error {
 	}
 	s.values = s.values[:0]
 	for _, name := range s.Rendering.Values {
+		s.Watcher.Met(filepath.Dir(name))
 		f, err := os.Open(name)
 		if err != nil {
 			return fmt.Errorf("read values: %w", err)
@@ -156,10 +158,23 @@ func claim(t *source.Tree, root string) {
 
 // chart renders one chart with one set of values.
 func (s *Source) chart(ctx context.Context, t *source.Tree, req request, world string) error {
+	what, err := json.Marshal(req)
+	if err != nil {
+		return fmt.Errorf("describe chart %s: %w", req.Root, err)
+	}
 	files := source.NewFiles(t)
+	err = s.Watcher.Rendered(Name+"\x00"+world+"\x00"+string(what), files, s.emit, func(emit func(fact.Change) error) error {
+		return s.render(ctx, t, req, world, files, emit)
+	})
+	s.files += len(files.Used)
+	return err
+}
+
+// render has a child render a chart, and reports what it answers.
+func (s *Source) render(ctx context.Context, t *source.Tree, req request, world string, files *source.Files, emit func(fact.Change) error) error {
+	s.decoder.Emit = emit
 	var out rendered
 	err := s.Rendering.Runner.Run(ctx, Name, req, files, &out)
-	s.files += len(files.Used)
 	place := func(name string) string {
 		if req.Archive || name == "" {
 			return t.Place(req.Root)
@@ -167,14 +182,14 @@ func (s *Source) chart(ctx context.Context, t *source.Tree, req request, world s
 		return t.Place(path.Join(req.Root, name))
 	}
 	if err != nil {
-		return s.failed(err, place("Chart.yaml"))
+		return s.failed(err, place("Chart.yaml"), emit)
 	}
 	for _, p := range out.Problems {
 		g := fact.Gap{Kind: p.Kind, Source: Name, File: place(p.File), Pos: fact.Pos{Line: uint32(p.Line)}, Message: s.clean(p.Message)}
 		if req.Archive {
 			g.Pos = fact.Pos{}
 		}
-		if err := s.emit(fact.Change{Op: fact.GapOpened, Gap: g}); err != nil {
+		if err := emit(fact.Change{Op: fact.GapOpened, Gap: g}); err != nil {
 			return err
 		}
 	}
@@ -211,7 +226,7 @@ func (x *text) trace(origin fact.Origin) source.Trace {
 }
 
 // failed tells a chart that could not be rendered.
-func (s *Source) failed(err error, file string) error {
+func (s *Source) failed(err error, file string, emit func(fact.Change) error) error {
 	g := fact.Gap{Source: Name, File: file}
 	var failure *sandbox.Failure
 	var refusal *sandbox.Refusal
@@ -225,7 +240,7 @@ func (s *Source) failed(err error, file string) error {
 	default:
 		return err
 	}
-	return s.emit(fact.Change{Op: fact.GapOpened, Gap: g})
+	return emit(fact.Change{Op: fact.GapOpened, Gap: g})
 }
 
 // maxMessage is how much is shown of what a chart says.

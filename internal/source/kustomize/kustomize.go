@@ -66,7 +66,6 @@ func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) erro
 			t.Told++
 			return emit(c)
 		}
-		s.decoder.Emit = s.emit
 		if err := s.tree(ctx, t); err != nil {
 			return err
 		}
@@ -122,21 +121,30 @@ func (s *Source) overlay(ctx context.Context, t *source.Tree, g *graph, root, wo
 		return nil
 	}
 	files := source.NewFiles(t)
-	var out built
-	req := request{Root: root, File: path.Base(g.nodes[root].file)}
-	err := s.Rendering.Runner.Run(ctx, Name, req, files, &out)
+	err := s.Watcher.Rendered(Name+"\x00"+world+"\x00"+root, files, s.emit, func(emit func(fact.Change) error) error {
+		return s.build(ctx, t, g, root, world, files, emit)
+	})
 	s.files += len(files.Used)
-	if err != nil {
-		claimPatches(t, reached)
-		return s.failed(err, t.Place(g.nodes[root].file))
-	}
+	claimPatches(t, reached)
 	for name := range files.Used {
 		t.Claim(name)
 	}
+	return err
+}
+
+// build has a child build an overlay, and reports what it answers.
+func (s *Source) build(ctx context.Context, t *source.Tree, g *graph, root, world string, files *source.Files, emit func(fact.Change) error) error {
+	s.decoder.Emit = emit
+	var out built
+	req := request{Root: root, File: path.Base(g.nodes[root].file)}
+	if err := s.Rendering.Runner.Run(ctx, Name, req, files, &out); err != nil {
+		clear(files.Used) // they may be more than its own: they are read as they stand
+		return s.failed(err, t.Place(g.nodes[root].file), emit)
+	}
 	tr := &tracer{tree: t, root: root, origins: out.Origins, used: files, docs: map[string][]fact.Value{}}
-	tr.patches = tr.patchFiles(reached)
+	tr.patches = tr.patchFiles(g.reach(root))
 	origin := fact.Origin{Source: Name, File: t.Place(g.nodes[root].file), World: world, Root: root}
-	_, _, err = s.decoder.Decode(ctx, strings.NewReader(out.Text), origin, tr.trace)
+	_, _, err := s.decoder.Decode(ctx, strings.NewReader(out.Text), origin, tr.trace)
 	return err
 }
 
@@ -151,7 +159,7 @@ func claimPatches(t *source.Tree, reached []*node) {
 }
 
 // failed tells an overlay that could not be built.
-func (s *Source) failed(err error, file string) error {
+func (s *Source) failed(err error, file string, emit func(fact.Change) error) error {
 	g := fact.Gap{Source: Name, File: file}
 	var failure *sandbox.Failure
 	var refusal *sandbox.Refusal
@@ -168,7 +176,7 @@ func (s *Source) failed(err error, file string) error {
 	default:
 		return err
 	}
-	return s.emit(fact.Change{Op: fact.GapOpened, Gap: g})
+	return emit(fact.Change{Op: fact.GapOpened, Gap: g})
 }
 
 // maxMessage is how much is shown of what Kustomize says.

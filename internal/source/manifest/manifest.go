@@ -61,7 +61,6 @@ func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) erro
 			t.Told++
 			return emit(c)
 		}
-		s.decoder.Emit = s.emit
 		if err := s.tree(ctx, t); err != nil {
 			return err
 		}
@@ -83,7 +82,7 @@ func (s *Source) tree(ctx context.Context, t *source.Tree) error {
 		}
 	}
 	if t.Root != nil && t.Told == 0 {
-		return s.gap("no-objects", t.Path, 0, "holds no Kubernetes object in a .yaml, .yml or .json file")
+		return s.emit(gap("no-objects", t.Path, "holds no Kubernetes object in a .yaml, .yml or .json file"))
 	}
 	return nil
 }
@@ -95,38 +94,45 @@ const sniffed = 4 << 10
 func (s *Source) item(ctx context.Context, t *source.Tree, item source.Item) error {
 	switch item.Kind {
 	case source.Stdin:
-		return s.read(ctx, s.Stdin, "stdin", true)
+		s.files++
+		return s.read(ctx, s.Stdin, "stdin", true, s.emit)
 	case source.Problem:
 		item.Gap.Source = Name
 		return s.emit(fact.Change{Op: fact.GapOpened, Gap: item.Gap})
 	case source.Manifest, source.Kubeconfig:
 		f, err := t.Open(item.Name)
 		if err != nil {
-			return s.gap(source.GapKind(err), t.Place(item.Name), 0, "cannot be opened: %v", source.Cause(err))
+			return s.emit(gap(source.GapKind(err), t.Place(item.Name), "cannot be opened: %v", source.Cause(err)))
 		}
 		defer f.Close()
-		r := bufio.NewReader(f)
-		if head, _ := r.Peek(sniffed); item.Kind == source.Kubeconfig && t.Root != nil && !bytes.Contains(head, []byte("Config")) {
-			return nil // of another program
-		}
-		return s.read(ctx, r, t.Place(item.Name), t.Root == nil)
+		s.files++
+		return s.Watcher.Once(f, t.Place(item.Name), s.emit, func(emit func(fact.Change) error) error {
+			var r io.Reader = f
+			if item.Kind == source.Kubeconfig && t.Root != nil {
+				b := bufio.NewReaderSize(f, sniffed)
+				if head, _ := b.Peek(sniffed); !bytes.Contains(head, []byte("Config")) {
+					s.files--
+					return nil // of another program
+				}
+				r = b
+			}
+			return s.read(ctx, r, t.Place(item.Name), t.Root == nil, emit)
+		})
 	}
 	return nil
 }
 
-func (s *Source) gap(kind, file string, line int, format string, args ...any) error {
-	return s.emit(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{
-		Kind: kind, Source: Name, File: file, Pos: fact.Pos{Line: uint32(line)}, Message: fmt.Sprintf(format, args...),
-	}})
+func gap(kind, file, format string, args ...any) fact.Change {
+	return fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: kind, Source: Name, File: file, Message: fmt.Sprintf(format, args...)}}
 }
 
 // read reports the objects of one file. named says that the user asked for this
 // very file, so that finding nothing in it is worth a gap.
-func (s *Source) read(ctx context.Context, r io.Reader, file string, named bool) error {
-	s.files++
+func (s *Source) read(ctx context.Context, r io.Reader, file string, named bool, emit func(fact.Change) error) error {
+	s.decoder.Emit = emit
 	objects, gaps, err := s.decoder.Decode(ctx, r, fact.Origin{Source: Name, File: file}, nil)
 	if err == nil && named && objects == 0 && gaps == 0 {
-		return s.gap("no-objects", file, 0, "holds no Kubernetes object")
+		return emit(gap("no-objects", file, "holds no Kubernetes object"))
 	}
 	return err
 }

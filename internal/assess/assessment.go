@@ -1,0 +1,95 @@
+package assess
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/merlon-security/merlon/internal/control"
+	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/finding"
+	"github.com/merlon-security/merlon/internal/framework"
+)
+
+// Assessment is what an engine found, before waivers and roll-ups.
+type Assessment struct {
+	engine   *Engine
+	tallies  []tally
+	findings []finding.Finding
+	gaps     []fact.Gap
+	objects  int
+	left     map[string]bool // controls that do not count
+}
+
+// Without returns the assessment as an engine without some controls would give
+// it.
+func (a *Assessment) Without(controls []*control.Control) *Assessment {
+	out := *a
+	out.left = map[string]bool{}
+	for _, c := range controls {
+		out.left[c.ID] = true
+	}
+	out.findings = nil
+	for _, f := range a.findings {
+		if !out.left[f.Control] {
+			out.findings = append(out.findings, f)
+		}
+	}
+	return &out
+}
+
+func (a *Assessment) add(k *worker) {
+	for i, t := range k.tallies {
+		a.tallies[i].pass += t.pass
+		a.tallies[i].fail += t.fail
+		a.tallies[i].unknown += t.unknown
+	}
+	a.findings = slices.Grow(a.findings, len(k.findings)*blockSize)
+	for _, block := range k.findings {
+		a.findings = append(a.findings, block...)
+	}
+}
+
+// Results tells how each control stood, for the roll-up of frameworks.
+func (a *Assessment) Results() []framework.Result {
+	out := make([]framework.Result, 0, len(a.tallies))
+	for i, t := range a.tallies {
+		if c := a.engine.controls[i].control; !a.left[c.ID] {
+			out = append(out, framework.Result{Control: c.ID, Frameworks: c.Frameworks(), Pass: t.pass, Fail: t.fail, Unknown: t.unknown, Run: true})
+		}
+	}
+	return out
+}
+
+// Report returns the report of the assessment, with the roll-up of frameworks.
+// left are controls that were left out by choice, so that an item they answer
+// does not pass unseen.
+func (a *Assessment) Report(frameworks []*framework.Framework, left []*control.Control) *finding.Report {
+	r := &finding.Report{
+		Schema: finding.Schema, Kubernetes: fmt.Sprintf("1.%d", a.engine.options.Minor),
+		Findings: a.findings, Gaps: make([]finding.Gap, 0, len(a.gaps)), Frameworks: make([]finding.Framework, 0, len(frameworks)),
+	}
+	if r.Findings == nil {
+		r.Findings = []finding.Finding{}
+	}
+	for _, g := range a.gaps {
+		r.Gaps = append(r.Gaps, GapOf(g))
+	}
+	results := a.Results()
+	for _, c := range left {
+		results = append(results, framework.Result{Control: c.ID, Frameworks: c.Frameworks()})
+	}
+	for _, f := range frameworks {
+		r.Frameworks = append(r.Frameworks, f.RollUp(results, unseen(a.gaps), a.engine.options.Minor))
+	}
+	r.Summary.Objects, r.Summary.Controls = a.objects, len(a.engine.controls)-len(a.left)
+	r.Summarise()
+	return r
+}
+
+// GapOf is a gap as reports have it.
+func GapOf(g fact.Gap) finding.Gap {
+	return finding.Gap{
+		Kind: g.Kind, Source: g.Source, Subject: g.Subject, Message: g.Message,
+		Location: finding.Location{File: g.File, Line: g.Pos.Line, Column: g.Pos.Column},
+	}
+}
