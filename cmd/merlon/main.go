@@ -8,5 +8,9 @@ import (
 )
 
 func main() {
-	os.Exit(cli.MainAs(os.Args[0], os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	s := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	if self, err := os.Executable(); err == nil {
+		s.Self = []string{self, os.Args[0]}
+	}
+	os.Exit(cli.MainAs(os.Args[0], os.Args[1:], s))
 }

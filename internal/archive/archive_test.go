@@ -99,6 +99,38 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestRendered keeps where what was rendered was written.
+func TestRendered(t *testing.T) {
+	pod := *snapshotOf(t, small).Objects()[0]
+	pod.Origin.World, pod.Origin.Root, pod.Name = "shop with prod.yaml", "shop", "a.yaml"
+	image := pod.Root.At("spec", "containers").Index(0).At("image")
+	token := pod.Root.At("metadata", "name")
+	pod.Rendering = &fact.Rendering{
+		Lines:  map[uint32]fact.Written{token.Pos().Line: {File: "shop/a.yaml", Pos: fact.Pos{Line: 7}, Root: "shop", Values: "name"}, 4000: {File: "elsewhere"}},
+		Values: map[fact.Value]fact.Written{image: {File: "base/pod.yaml", Pos: fact.Pos{Line: 3, Column: 9}, Root: "base"}},
+		Known:  fact.Ref{Kind: "Pod", Namespace: "default", Name: "w"},
+	}
+	got := loaded(t, saved(t, (&fact.Snapshot{}).Apply(fact.Change{Object: &pod}), nil)).Objects()[0]
+	if got.Rendering == nil || got.Name != pod.Name || got.Origin != pod.Origin || got.Rendering.Known != pod.Rendering.Known || len(got.Rendering.Lines) != 1 {
+		t.Fatalf("%+v of %+v", got.Rendering, got.Origin)
+	}
+	for _, path := range [][]any{{"metadata", "name"}, {"spec", "containers", 0, "image"}, {"spec"}} {
+		v, w := pod.Root, got.Root
+		for _, step := range path {
+			switch x := step.(type) {
+			case string:
+				v, w = v.At(x), w.At(x)
+			case int:
+				v, w = v.Index(x), w.Index(x)
+			}
+		}
+		at, line := pod.At(v)
+		if again, l := got.At(w); again != at || l != line {
+			t.Errorf("%v was written at %v, line %d; want %v, line %d", path, again, l, at, line)
+		}
+	}
+}
+
 func places(t *testing.T, a, b fact.Value) {
 	t.Helper()
 	if a.Pos() != b.Pos() || a.Key() != b.Key() {

@@ -3,7 +3,9 @@ package archive
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
@@ -28,6 +30,8 @@ const (
 const (
 	flagPartial = 1 << iota
 	flagPlaces
+	flagRendered // it has a Rendering, and its origin a root
+	flagNamed    // it has a name that its document does not give
 )
 
 type encoder struct {
@@ -63,6 +67,12 @@ func (e *encoder) object(o *fact.Object) {
 	if o.Partial {
 		flags |= flagPartial
 	}
+	if o.Rendering != nil {
+		flags |= flagRendered
+	}
+	if again, _ := fact.NewObject(o.Root, o.Origin); again.Name != o.Name {
+		flags |= flagNamed
+	}
 	if e.places = o.Root.Pos() != (fact.Pos{}); e.places {
 		flags |= flagPlaces
 	}
@@ -81,7 +91,69 @@ func (e *encoder) object(o *fact.Object) {
 		e.text(e.hide.detector.Hide("", n.Text))
 	}
 	e.last = fact.Pos{}
-	e.node(e.hide.object(o))
+	hidden := e.hide.object(o)
+	e.node(hidden)
+	if flags&flagNamed != 0 {
+		e.text(o.Name)
+	}
+	if o.Rendering != nil {
+		e.rendering(o, hidden)
+	}
+}
+
+// rendering writes where a rendered object was written: of the lines those on
+// which a value of it stands, of the values, by their number in document order,
+// those that are still there in the hidden form.
+func (e *encoder) rendering(o *fact.Object, hidden fact.Value) {
+	r := o.Rendering
+	for _, name := range [...]string{o.Origin.Root, r.Known.Group, r.Known.Kind, r.Known.Namespace, r.Known.Name} {
+		e.name(name)
+	}
+	lines := map[uint32]bool{}
+	values := map[uint64]fact.Written{}
+	n := uint64(0)
+	alongside(o.Root, hidden, func(v, w fact.Value) {
+		if _, known := r.Lines[w.Pos().Line]; known {
+			lines[w.Pos().Line] = true
+		}
+		if at, known := r.Values[v]; known {
+			values[n] = at
+		}
+		n++
+	})
+	e.uint(uint64(len(lines)))
+	for _, line := range slices.Sorted(maps.Keys(lines)) {
+		e.uint(uint64(line))
+		e.written(r.Lines[line])
+	}
+	e.uint(uint64(len(values)))
+	for _, place := range slices.Sorted(maps.Keys(values)) {
+		e.uint(place)
+		e.written(values[place])
+	}
+}
+
+func (e *encoder) written(w fact.Written) {
+	e.name(w.File)
+	e.uint(uint64(w.Pos.Line))
+	e.uint(uint64(w.Pos.Column))
+	e.name(w.Root)
+	e.name(w.Values)
+}
+
+// alongside calls f with each value of a hidden form, in document order, and with
+// the one that it was made from.
+func alongside(v, hidden fact.Value, f func(v, hidden fact.Value)) {
+	f(v, hidden)
+	i := 0
+	for h := range hidden.Children() {
+		from := v.Index(i)
+		if hidden.Kind() == fact.Map {
+			from = v.Get(h.Key())
+		}
+		alongside(from, h, f)
+		i++
+	}
 }
 
 func (e *encoder) place(v fact.Value) {
@@ -227,7 +299,47 @@ func (d *decoder) object() *fact.Object {
 		return nil
 	}
 	o.Alias, o.Pods, o.Waivers, o.Partial = alias, pods, notes, flags&flagPartial != 0
+	if flags&flagNamed != 0 {
+		o.Name = d.text()
+	}
+	if flags&flagRendered != 0 {
+		d.rendering(&o)
+	}
 	return &o
+}
+
+// rendering reads where a rendered object was written. How much there may be is
+// bounded by what it takes to write it.
+func (d *decoder) rendering(o *fact.Object) {
+	o.Origin.Root = d.name()
+	r := &fact.Rendering{Known: fact.Ref{Group: d.name(), Kind: d.name(), Namespace: d.name(), Name: d.name()}}
+	for n := d.uint(); n > 0 && d.err == nil; n-- {
+		if r.Lines == nil {
+			r.Lines = map[uint32]fact.Written{}
+		}
+		line := d.small()
+		r.Lines[line] = d.written()
+	}
+	at := map[uint64]fact.Written{}
+	for n := d.uint(); n > 0 && d.err == nil; n-- {
+		place := d.uint()
+		at[place] = d.written()
+	}
+	if len(at) > 0 {
+		r.Values = make(map[fact.Value]fact.Written, len(at))
+		n := uint64(0)
+		alongside(o.Root, o.Root, func(v, _ fact.Value) {
+			if w, known := at[n]; known {
+				r.Values[v] = w
+			}
+			n++
+		})
+	}
+	o.Rendering = r
+}
+
+func (d *decoder) written() fact.Written {
+	return fact.Written{File: d.name(), Pos: fact.Pos{Line: d.small(), Column: d.small()}, Root: d.name(), Values: d.name()}
 }
 
 func (d *decoder) place() fact.Pos {

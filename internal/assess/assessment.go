@@ -49,33 +49,6 @@ func (a *Assessment) add(k *worker) {
 	}
 }
 
-// maxAlso is how many further places of one finding are listed.
-const maxAlso = 20
-
-// again counts a finding that is known from another place.
-func again(known, f *finding.Finding) {
-	known.Count++
-	if len(known.Also) < maxAlso && f.Location != known.Location {
-		known.Also = append(known.Also, f.Location)
-	}
-}
-
-// merge makes one finding of those with one identity.
-func (a *Assessment) merge() {
-	at := make(map[string]int, len(a.findings))
-	kept := a.findings[:0]
-	for _, f := range a.findings {
-		if i, ok := at[f.ID]; ok {
-			again(&kept[i], &f)
-			continue
-		}
-		at[f.ID] = len(kept)
-		kept = append(kept, f)
-	}
-	a.findings = kept
-	finding.Sort(a.findings)
-}
-
 // Results tells how each control stood, for the roll-up of frameworks.
 func (a *Assessment) Results() []framework.Result {
 	out := make([]framework.Result, 0, len(a.tallies))

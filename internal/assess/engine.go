@@ -29,6 +29,10 @@ type Options struct {
 	// asked for when a component is met. nil: none.
 	Advisories func() []*vuln.Advisory
 
+	// Apart keeps findings apart that several worlds have from one line: for those
+	// who change objects and not lines.
+	Apart bool
+
 	// Observe, if set, is told each verdict of each control on each subject,
 	// passes included; with several workers, by several goroutines at once.
 	Observe func(*control.Control, control.Subject, finding.Verdict)
@@ -164,12 +168,24 @@ func (k *worker) ask(w control.World) {
 	k.judge = control.NewJudge(k.engine.lib, w, k.engine.options.Minor)
 }
 
-// Assess judges the whole snapshot. The report has findings, gaps and what the
-// summary counts; frameworks are rolled up from its Results. An error means a
-// control that does not compile.
+// Assess judges the whole snapshot, each of its worlds by itself. The report has
+// findings, gaps and what the summary counts; frameworks are rolled up from its
+// Results. An error means a control that does not compile.
 func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
-	w := newWorld(s)
-	objects := s.Objects()
+	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: s.Len()}
+	for _, w := range worlds(s) {
+		if err := e.world(a, w); err != nil {
+			return nil, err
+		}
+	}
+	a.findings = merge(a.findings, e.options.Apart)
+	finding.Sort(a.findings)
+	return a, nil
+}
+
+// world judges the objects of one world, which sees nothing of the others.
+func (e *Engine) world(a *Assessment, w *world) error {
+	objects := w.snapshot.Objects()
 	n := e.workers(len(objects))
 	workers := make([]*worker, n)
 	var wg sync.WaitGroup
@@ -183,19 +199,17 @@ func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
 	last.namespaces()
 	last.input()
 	last.subjects()
-	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: len(objects)}
 	plans := e.allPlans()
 	for _, k := range workers {
 		for _, p := range plans {
 			k.settle(p)
 		}
 		if k.err != nil {
-			return nil, k.err
+			return k.err
 		}
 		a.add(k)
 	}
-	a.merge()
-	return a, nil
+	return nil
 }
 
 // workers returns how many work on a number of objects at once.
@@ -390,9 +404,9 @@ func (k *worker) namespace(name string) {
 	k.run(k.engine.planEach(control.EachNamespace), control.Subject{Object: ns, Namespace: name, Declared: ns != nil})
 }
 
-// input judges the input as a whole, if it holds anything.
+// input judges the world as a whole, if it holds anything that is deployed.
 func (k *worker) input() {
-	if k.world.snapshot.Len() > 0 {
+	if k.world.deployed > 0 {
 		k.run(k.engine.planEach(control.EachInput), control.Subject{})
 	}
 }
@@ -407,16 +421,19 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		Control: c.ID, Family: c.Family(), Title: c.Title, Severity: c.Level(), Verdict: o.Verdict,
 		Evidence: o.Evidence, Message: o.Message, Count: 1, Frameworks: c.Frameworks(), Fix: c.Fix,
 	}
-	pos := o.At.Pos()
-	group := ""
+	owner := owner{root: k.world.root}
 	switch {
 	case s.Object != nil:
-		group = s.Object.Group
+		owner.group = s.Object.Group
 		f.Subject = finding.Subject{APIVersion: s.Object.APIVersion(), Kind: s.Object.Kind, Namespace: s.Object.Namespace, Name: s.Object.KnownAs()}
 		f.Pods, f.ManagedBy = s.Object.Pods, managers(s.Object)
-		f.Location = finding.Location{File: s.Object.Origin.File, Line: pos.Line, Column: pos.Column}
+		at, line := s.Object.At(o.At)
+		f.Location, owner.root = written(at), at.Root
+		if r := s.Object.Rendering; r != nil {
+			f.Rendered, owner.known = &finding.Rendered{File: s.Object.Origin.File, Line: line, Values: at.Values}, r.Known
+		}
 	case s.Identity != nil:
-		group, f.Subject = subjectOf(s.Identity)
+		owner.group, f.Subject = subjectOf(s.Identity)
 		f.Location = k.placed(o.At)
 	case s.Namespace != "":
 		f.Subject = finding.Subject{APIVersion: "v1", Kind: "Namespace", Name: s.Namespace}
@@ -428,11 +445,10 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 		f.Subject.Container = s.Container.Value.Get(fact.K("name")).Str()
 	}
 	f.Subject.Cluster = k.engine.options.Cluster
-	namespace := f.Subject.Namespace
-	if s.Object != nil {
-		namespace = s.Object.InNamespace()
+	if k.world.root != "" {
+		f.Worlds = []string{k.world.name}
 	}
-	f.ID = finding.ID(c.Identity(), f.Subject.Cluster, group, f.Subject.Kind, namespace, f.Subject.Name, f.Subject.Container, o.Path())
+	k.identify(&f, c, owner, o.Path())
 	last := len(k.findings) - 1
 	if last < 0 || len(k.findings[last]) == blockSize {
 		k.findings = append(k.findings, make([]finding.Finding, 0, blockSize))
@@ -445,6 +461,30 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 	}
 }
 
+// owner is how a finding's id knows the owner of the field at fault.
+type owner struct {
+	group string
+	root  string   // chart or overlay where it was written
+	known fact.Ref // what it is called there, if that is another name
+}
+
+// identify gives a finding its id.
+func (k *worker) identify(f *finding.Finding, c *control.Compiled, w owner, path string) {
+	namespace, name := f.Subject.Namespace, f.Subject.Name
+	if o := k.subject.Object; o != nil {
+		namespace = o.InNamespace()
+	}
+	if w.known != (fact.Ref{}) {
+		namespace, name = w.known.Namespace, w.known.Name
+	}
+	f.ID = finding.ID(c.Identity(), f.Subject.Cluster+w.root, w.group, f.Subject.Kind, namespace, name, f.Subject.Container, path)
+}
+
+// written is a place as findings have it.
+func written(at fact.Written) finding.Location {
+	return finding.Location{File: at.File, Line: at.Pos.Line, Column: at.Pos.Column}
+}
+
 // namedAt returns where an object names its namespace, or, when it leaves that
 // open, its metadata.
 func namedAt(o *fact.Object) finding.Location {
@@ -455,5 +495,6 @@ func namedAt(o *fact.Object) finding.Location {
 	if ns := at.Get(fact.K("namespace")); ns.Present() {
 		at = ns
 	}
-	return finding.Location{File: o.Origin.File, Line: at.Pos().Line, Column: at.Pos().Column}
+	place, _ := o.At(at)
+	return written(place)
 }

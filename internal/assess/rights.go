@@ -49,8 +49,8 @@ func (k *worker) placed(v fact.Value) finding.Location {
 	if o == nil {
 		return finding.Location{}
 	}
-	pos := v.Pos()
-	return finding.Location{File: o.Origin.File, Line: pos.Line, Column: pos.Column}
+	at, _ := o.At(v)
+	return written(at)
 }
 
 func request(q control.Question) (rbac.Request, error) {

@@ -3,6 +3,7 @@ package assess
 import (
 	"cmp"
 	"encoding/binary"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -22,22 +23,31 @@ import (
 // verdicts rest on; the memory of verdicts is made for one Update and dropped.
 // It is not safe for concurrent use.
 type Session struct {
-	engine  *Engine
-	world   *world
-	objects map[*fact.Object]*unit
-	spaces  map[string]*unit
-	input   *unit // nil while there is no object
-	given   map[control.Identity]*unit
-	known   map[string][]*part
-	tallies []tally
-	askers  askers
-	counts  map[string]string // counts of parts, each once: many are alike
-	err     error
+	engine   *Engine
+	snapshot *fact.Snapshot
+	worlds   map[string]*judged // by name; those that hold an object
+	objects  map[*fact.Object]*unit
+	known    map[string][]*part
+	lines    lineIndex
+	tallies  []tally
+	counts   map[string]string // counts of parts, each once: many are alike
+	err      error
 }
 
-// unit is one subject: an object with its pods and containers, a namespace, the
-// input, or somebody who is bound.
+// judged is one world of a session: its subjects besides objects, and who asked
+// what of it.
+type judged struct {
+	*world
+	spaces map[string]*unit
+	input  *unit // nil while there is no object
+	given  map[control.Identity]*unit
+	askers askers
+}
+
+// unit is one subject of a world: an object with its pods and containers, a
+// namespace, the world as a whole, or somebody who is bound.
 type unit struct {
+	in        *judged
 	sort      sort
 	object    *fact.Object
 	namespace string
@@ -61,10 +71,16 @@ func (u unit) ready() *unit {
 	return &u
 }
 
-// compare orders units as Assess judges them: objects, namespaces, the input,
-// those who are bound.
+// compare orders units as Assess judges them: world by world, and there objects,
+// namespaces, the whole, those who are bound.
 func (u *unit) compare(v *unit) int {
-	if c := cmp.Compare(u.sort, v.sort); u == v || c != 0 {
+	if u == v {
+		return 0
+	}
+	if u.in != v.in {
+		return strings.Compare(u.in.name, v.in.name)
+	}
+	if c := cmp.Compare(u.sort, v.sort); c != 0 {
 		return c
 	}
 	switch u.sort {
@@ -99,16 +115,28 @@ func (t *Told) Same() bool {
 // Begin returns a session that holds the empty snapshot.
 func (e *Engine) Begin() *Session {
 	return &Session{
-		engine: e, world: newWorld(&fact.Snapshot{}), objects: map[*fact.Object]*unit{}, spaces: map[string]*unit{}, given: map[control.Identity]*unit{},
-		known: map[string][]*part{}, tallies: make([]tally, len(e.controls)), askers: askers{by: map[question][]asker{}}, counts: map[string]string{},
+		engine: e, snapshot: &fact.Snapshot{}, worlds: map[string]*judged{}, objects: map[*fact.Object]*unit{},
+		known: map[string][]*part{}, lines: lineIndex{}, tallies: make([]tally, len(e.controls)), counts: map[string]string{},
 	}
 }
 
 // update is one step of a session.
 type update struct {
 	*Session
-	dirty  []*part
-	before map[string]*finding.Finding // as they were, of those that are touched
+	first   bool // nothing was judged before
+	dirty   []*part
+	before  map[string]*finding.Finding // as they were, of those that are touched
+	touched map[sourceLine]bool         // those lines whose findings all are
+}
+
+// pair is one object, before and after; one of them is nil where it came or went.
+type pair struct{ before, after *fact.Object }
+
+func (p pair) either() *fact.Object {
+	if p.after != nil {
+		return p.after
+	}
+	return p.before
 }
 
 // Update brings the session to another snapshot and tells the findings that were
@@ -118,14 +146,38 @@ func (s *Session) Update(next *fact.Snapshot) ([]Told, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	u := &update{Session: s, before: map[string]*finding.Finding{}}
-	type pair struct{ before, after *fact.Object }
-	var changed []pair
-	fact.Diff(s.world.snapshot, next, func(before, after *fact.Object) { changed = append(changed, pair{before, after}) })
-	s.world.see(next)
+	u := &update{Session: s, first: len(s.objects) == 0, before: map[string]*finding.Finding{}, touched: map[sourceLine]bool{}}
+	changed := map[string][]pair{}
+	fact.Diff(s.snapshot, next, func(before, after *fact.Object) {
+		c := pair{before, after}
+		name := c.either().Origin.World
+		changed[name] = append(changed[name], c)
+	})
+	s.snapshot = next
+	for _, name := range slices.Sorted(maps.Keys(changed)) {
+		u.world(name, changed[name])
+	}
+	if s.err = u.judge(); s.err != nil {
+		return nil, s.err
+	}
+	return u.told(), nil
+}
+
+// world brings one world to its changes: its objects, indexes and subjects. What
+// is to be judged anew is marked.
+func (u *update) world(name string, changed []pair) {
+	j := u.worlds[name]
+	if j == nil {
+		j = &judged{
+			world: newWorld(name, changed[0].either().Origin.Root, &fact.Snapshot{}), spaces: map[string]*unit{}, given: map[control.Identity]*unit{},
+			askers: askers{by: map[question][]asker{}},
+		}
+		u.worlds[name] = j
+	}
+	j.see(u.snapshotOf(j, changed))
 	asked, spaces, bindings := map[question]bool{}, map[string]bool{}, false
 	for _, c := range changed {
-		s.world.follow(c.before, c.after)
+		j.follow(c.before, c.after)
 		if c.before != nil && c.after != nil && c.before.Root.Same(c.after.Root) {
 			continue // only the number of its pods is another, which nobody else sees
 		}
@@ -133,7 +185,7 @@ func (s *Session) Update(next *fact.Snapshot) ([]Told, error) {
 			if o == nil {
 				continue
 			}
-			if len(s.objects) > 0 {
+			if !u.first {
 				questions(o, func(q question) { asked[q] = true })
 			}
 			spaces[o.InNamespace()] = true
@@ -144,22 +196,50 @@ func (s *Session) Update(next *fact.Snapshot) ([]Told, error) {
 		}
 	}
 	for q := range asked {
-		s.askers.each(q, u.mark)
+		j.askers.each(q, u.mark)
 	}
 	for _, c := range changed {
-		u.object(c.before, c.after)
+		u.object(j, c)
 	}
 	for ns := range spaces {
-		u.space(ns)
+		u.space(j, ns)
 	}
-	u.whole()
+	u.whole(j)
 	if bindings {
-		u.bound()
+		u.bound(j)
 	}
-	if s.err = u.judge(); s.err != nil {
-		return nil, s.err
+	if j.snapshot.Len() == 0 {
+		delete(u.worlds, name)
 	}
-	return u.told(), nil
+}
+
+// snapshotOf returns what a world holds now. The only one holds everything.
+func (u *update) snapshotOf(j *judged, changed []pair) *fact.Snapshot {
+	if len(u.worlds) == 1 && j.snapshot.Len()+grown(changed) == u.snapshot.Len() {
+		return u.snapshot
+	}
+	changes := make([]fact.Change, len(changed))
+	for i, c := range changed {
+		changes[i] = fact.Change{Op: fact.Upsert, Object: c.after}
+		if c.after == nil {
+			changes[i] = fact.Change{Op: fact.Delete, Object: c.before}
+		}
+	}
+	return j.snapshot.Apply(changes...)
+}
+
+// grown returns how many more objects there are after some changes.
+func grown(changed []pair) int {
+	n := 0
+	for _, c := range changed {
+		switch {
+		case c.before == nil:
+			n++
+		case c.after == nil:
+			n--
+		}
+	}
+	return n
 }
 
 func (u *update) mark(p *part) {
@@ -184,57 +264,57 @@ func (u *update) end(n *unit) {
 	}
 }
 
-func (u *update) object(before, after *fact.Object) {
-	if n := u.objects[before]; before != nil && n != nil {
-		delete(u.objects, before)
+func (u *update) object(j *judged, c pair) {
+	if n := u.objects[c.before]; c.before != nil && n != nil {
+		delete(u.objects, c.before)
 		u.end(n)
 	}
-	if after != nil {
-		u.objects[after] = u.begin(unit{sort: anObject, object: after}.ready())
+	if c.after != nil {
+		u.objects[c.after] = u.begin(unit{in: j, sort: anObject, object: c.after}.ready())
 	}
 }
 
 // space has a namespace judged in which something changed: it may be told by
 // another object's place now.
-func (u *update) space(name string) {
-	n := u.spaces[name]
-	switch known := u.world.known(name); {
+func (u *update) space(j *judged, name string) {
+	n := j.spaces[name]
+	switch known := j.known(name); {
 	case n == nil && known:
-		u.spaces[name] = u.begin(unit{sort: aNamespace, namespace: name}.ready())
+		j.spaces[name] = u.begin(unit{in: j, sort: aNamespace, namespace: name}.ready())
 	case n != nil && known:
 		u.begin(n)
 	case n != nil:
-		delete(u.spaces, name)
+		delete(j.spaces, name)
 		u.end(n)
 	}
 }
 
-func (u *update) whole() {
-	switch there := u.world.snapshot.Len() > 0; {
-	case there && u.input == nil:
-		u.input = u.begin(unit{sort: theInput}.ready())
-	case !there && u.input != nil:
-		u.end(u.input)
-		u.input = nil
+func (u *update) whole(j *judged) {
+	switch there := j.deployed > 0; {
+	case there && j.input == nil:
+		j.input = u.begin(unit{in: j, sort: theInput}.ready())
+	case !there && j.input != nil:
+		u.end(j.input)
+		j.input = nil
 	}
 }
 
 // bound has everybody judged who is bound now and was not, and forgets those who
 // are no longer.
-func (u *update) bound() {
+func (u *update) bound(j *judged) {
 	if len(u.engine.planEach(control.EachSubject).groups) == 0 {
 		return
 	}
 	now := map[control.Identity]bool{}
-	for _, i := range u.world.identities() {
+	for _, i := range j.identities() {
 		now[i] = true
-		if u.given[i] == nil {
-			u.given[i] = u.begin(unit{sort: somebody, identity: &i}.ready())
+		if j.given[i] == nil {
+			j.given[i] = u.begin(unit{in: j, sort: somebody, identity: &i}.ready())
 		}
 	}
-	for i, n := range u.given {
+	for i, n := range j.given {
 		if !now[i] {
-			delete(u.given, i)
+			delete(j.given, i)
 			u.end(n)
 		}
 	}
@@ -254,7 +334,7 @@ func (u *update) judge() error {
 	workers := make([]*judging, u.engine.workers(len(u.dirty)))
 	var wg sync.WaitGroup
 	for i := range workers {
-		workers[i] = u.engine.judging(u.world)
+		workers[i] = u.engine.judging()
 		from, to := i*len(u.dirty)/len(workers), (i+1)*len(u.dirty)/len(workers)
 		wg.Go(func() {
 			for j := from; j < to && workers[i].err == nil; j++ {
@@ -276,18 +356,12 @@ func (u *update) judge() error {
 	return nil
 }
 
-// touch keeps a finding as it was before this update.
-func (u *update) touch(id string) {
-	if _, kept := u.before[id]; !kept {
-		u.before[id] = u.merged(id)
-	}
-}
-
 // drop takes out what a part said.
 func (u *update) drop(p *part) {
 	for i := range p.findings {
 		id := p.findings[i].ID
-		u.touch(id)
+		u.touch(&p.findings[i])
+		u.lines.drop(&p.findings[i])
 		list := u.known[id]
 		if at := slices.Index(list, p); at >= 0 {
 			list = slices.Delete(list, at, at+1)
@@ -297,7 +371,7 @@ func (u *update) drop(p *part) {
 		}
 	}
 	u.count(p.counts, -1)
-	u.askers.forget(p)
+	p.unit.in.askers.forget(p)
 	p.findings, p.counts = nil, ""
 }
 
@@ -305,7 +379,8 @@ func (u *update) drop(p *part) {
 func (u *update) put(p *part, r *result) {
 	for i := range r.findings {
 		id := r.findings[i].ID
-		u.touch(id)
+		u.touch(&r.findings[i])
+		u.lines.add(&r.findings[i])
 		list := u.known[id]
 		if slices.Contains(list, p) {
 			continue
@@ -315,7 +390,7 @@ func (u *update) put(p *part, r *result) {
 	}
 	p.findings, p.counts = r.findings, u.once(r.counts)
 	u.count(p.counts, 1)
-	u.askers.note(p, r.asked)
+	p.unit.in.askers.note(p, r.asked)
 }
 
 // once returns the counts as a text that is held once.
@@ -347,41 +422,6 @@ func (s *Session) count(counts string, times int) {
 	}
 }
 
-// merged returns the finding of an id as a report has it; nil for none. It may
-// be a part's own and is not to be changed.
-func (s *Session) merged(id string) *finding.Finding {
-	var out *finding.Finding
-	for _, p := range s.known[id] {
-		for i := range p.findings {
-			f := &p.findings[i]
-			switch {
-			case f.ID != id:
-			case out == nil:
-				out = f
-			default:
-				if out.Count == 1 {
-					first := *out
-					out = &first
-				}
-				again(out, f)
-			}
-		}
-	}
-	return out
-}
-
-// told compares the findings that were touched with what they are now.
-func (u *update) told() []Told {
-	out := make([]Told, 0, len(u.before))
-	for id, before := range u.before {
-		if t := (Told{before, u.merged(id)}); t.Before != nil || t.After != nil {
-			out = append(out, t)
-		}
-	}
-	slices.SortFunc(out, func(a, b Told) int { return finding.Order(a.Either(), b.Either()) })
-	return out
-}
-
 // Either returns the finding as it is, or else as it was.
 func (t *Told) Either() *finding.Finding {
 	if t.After != nil {
@@ -390,30 +430,18 @@ func (t *Told) Either() *finding.Finding {
 	return t.Before
 }
 
-// Assessment returns what Assess would say of the session's snapshot.
-func (s *Session) Assessment() *Assessment {
-	snapshot := s.world.snapshot
-	a := &Assessment{engine: s.engine, tallies: slices.Clone(s.tallies), gaps: snapshot.Gaps(), objects: snapshot.Len()}
-	a.findings = make([]finding.Finding, 0, len(s.known))
-	for id := range s.known {
-		a.findings = append(a.findings, *s.merged(id))
-	}
-	finding.Sort(a.findings)
-	return a
-}
-
 // judging is a worker that keeps what it finds apart for each part.
 type judging struct {
 	*worker
-	world   *asking
+	asking  *asking
 	sees    bool
 	touched []int // controls that have a tally
 }
 
-func (e *Engine) judging(w *world) *judging {
-	k := &judging{world: &asking{world: w}}
-	k.worker = e.worker(w)
-	k.worker.ask(k.world)
+func (e *Engine) judging() *judging {
+	k := &judging{asking: &asking{}}
+	k.worker = e.worker(nil)
+	k.worker.ask(k.asking)
 	k.only = func(g *group) bool { return g.sees == k.sees }
 	k.tally = func(en *entry, v finding.Verdict) {
 		t := &k.tallies[en.index]
@@ -428,6 +456,7 @@ func (e *Engine) judging(w *world) *judging {
 // part judges one part.
 func (k *judging) part(p *part) result {
 	k.sees = p.sees
+	k.worker.world, k.asking.world = p.unit.in.world, p.unit.in.world
 	k.judge.Forget()
 	switch u := p.unit; u.sort {
 	case anObject:
@@ -439,9 +468,9 @@ func (k *judging) part(p *part) result {
 	case somebody:
 		k.identity(*u.identity)
 	}
-	slices.Sort(k.world.asked)
-	r := result{findings: slices.Concat(k.findings...), asked: slices.Clone(slices.Compact(k.world.asked))}
-	k.world.asked = k.world.asked[:0]
+	slices.Sort(k.asking.asked)
+	r := result{findings: slices.Concat(k.findings...), asked: slices.Clone(slices.Compact(k.asking.asked))}
+	k.asking.asked = k.asking.asked[:0]
 	if len(k.findings) > 0 {
 		k.findings = k.findings[:1]
 		k.findings[0] = k.findings[0][:0]

@@ -8,11 +8,15 @@ import (
 	"github.com/merlon-security/merlon/internal/rbac"
 )
 
-// world answers the functions by which a control sees the whole input. Its
-// indexes are made at first use and follow changes from then on. Any number of
-// goroutines may ask at once; follow is called while nobody does.
+// world answers the functions by which a control sees the whole input: all that
+// exists together, which is a chart with its values, an overlay, a cluster, or the
+// loose files. Its indexes are made at first use and follow changes from then on.
+// Any number of goroutines may ask at once; follow is called while nobody does.
 type world struct {
+	name     string // as in [fact.Origin]
+	root     string // chart or overlay by which its findings are known over time; "" for others
 	snapshot *fact.Snapshot
+	deployed int // objects that a cluster holds
 
 	kinds      index[kindIndex]
 	names      index[nameIndex]
@@ -26,10 +30,31 @@ type world struct {
 	network    func() *network
 }
 
-func newWorld(s *fact.Snapshot) *world {
-	w := &world{rights: &rightsIndex{}}
+// worlds splits a snapshot by the worlds that its objects belong to, in the order
+// of their names. Where there is one, nothing is copied.
+func worlds(s *fact.Snapshot) []*world {
+	names, parts := s.Worlds()
+	out := make([]*world, len(names))
+	for i, part := range parts {
+		objects := part.Objects()
+		out[i] = newWorld(names[i], objects[0].Origin.Root, part)
+		for _, o := range objects {
+			out[i].counts(o, 1)
+		}
+	}
+	return out
+}
+
+func newWorld(name, root string, s *fact.Snapshot) *world {
+	w := &world{name: name, root: root, rights: &rightsIndex{}}
 	w.see(s)
 	return w
+}
+
+func (w *world) counts(o *fact.Object, n int) {
+	if o != nil && o.Deployed() {
+		w.deployed += n
+	}
 }
 
 // see makes a snapshot the one that indexes are made of from now on; those that
@@ -86,6 +111,8 @@ func (x *index[T]) change(before, after *fact.Object) {
 // follow brings every index that is made to the next snapshot, of which change
 // is one difference.
 func (w *world) follow(before, after *fact.Object) {
+	w.counts(before, -1)
+	w.counts(after, 1)
 	w.kinds.change(before, after)
 	w.names.change(before, after)
 	w.roots.change(before, after)

@@ -21,6 +21,7 @@ func reportTypes() []reportType {
 		{reflect.TypeFor[finding.Finding](), "A verdict worth telling: one control, one subject, one field at fault."},
 		{reflect.TypeFor[finding.Subject](), "What a finding is about: the owner that a person would edit."},
 		{reflect.TypeFor[finding.Location](), "The place of the field at fault. A missing field points at its nearest present parent; a place that is not known for certain is left out."},
+		{reflect.TypeFor[finding.Rendered](), "Where a finding stands in what a chart or an overlay renders to. The finding's location is then where a person wrote it: with a line where that was traced for certain, else the file alone."},
 		{reflect.TypeFor[finding.Evidence](), "One thing that was seen."},
 		{reflect.TypeFor[finding.Manager](), "The Helm release or GitOps application that an object belongs to, by its labels and annotations: what would undo a change made by hand."},
 		{reflect.TypeFor[finding.Waived](), "The waiver that covers a finding."},
@@ -104,6 +105,8 @@ func findingFields() map[string]map[string]string {
 			"pods":       "Pods that exist because of the subject; only from a cluster.",
 			"managedBy":  "Helm release and GitOps applications that the subject belongs to.",
 			"also":       "Further places of the same finding, 20 at most.",
+			"worlds":     "Charts with their values and overlays that have the finding; not there for plain files.",
+			"rendered":   "Where it stands in what a chart or an overlay renders to.",
 			"frameworks": "Items of standards that the control answers, by standard.",
 			"fix":        "What to change, as text with YAML in it.",
 			"waived":     "The waiver that covers it, if one does.",
@@ -127,6 +130,11 @@ func findingFields() map[string]map[string]string {
 			"file":   "File, as reached from the path that was scanned; `stdin` for standard input.",
 			"line":   "Line, from 1.",
 			"column": "Column, from 1.",
+		},
+		"Rendered": {
+			"file":   "Template, or file of an overlay, that the object comes from.",
+			"line":   "Line of the rendered text.",
+			"values": "Key of the chart's values that the line shows, `image.tag`; only where it shows one.",
 		},
 		"Evidence": {
 			"path":  "Path of a field, list elements by their name or key: `spec.containers[app].image`.",

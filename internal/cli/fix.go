@@ -41,7 +41,7 @@ type fixFlags struct {
 }
 
 // shared are the flags of scan that fix has too.
-var shared = [...]string{"control", "controls", "severity", "all", "waivers", "baseline", "k8s-version", "exclude", "config", "trust-tree", "no-inline-waivers"}
+var shared = [...]string{"control", "controls", "severity", "all", "waivers", "baseline", "k8s-version", "exclude", "values", "set", "release", "config", "trust-tree", "no-inline-waivers"}
 
 func newFix(s Streams) *cobra.Command {
 	f, own := &scanFlags{}, &fixFlags{}
@@ -182,7 +182,7 @@ func (x *fixer) readFiles(snapshot *fact.Snapshot) {
 // wanted scans, and returns the report with waivers applied: what is open in it
 // is to be fixed.
 func (x *fixer) wanted(c *chosen, snapshot *fact.Snapshot) (*finding.Report, error) {
-	a, err := assess.New(control.NewLibrary(), c.run, assess.Options{Minor: c.minor, Params: x.params}).Assess(snapshot)
+	a, err := assess.New(control.NewLibrary(), c.run, assess.Options{Minor: c.minor, Params: x.params, Apart: true}).Assess(snapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func (x *fixer) plan(c *chosen, snapshot *fact.Snapshot, r *finding.Report) (*re
 		Snapshot: snapshot, Files: x.files, Safe: x.own.safe,
 		Wanted: func(f *finding.Finding) bool { return open[f.ID] },
 		Engine: func(amend remedy.Amend) *assess.Engine {
-			return assess.New(control.NewLibrary(), every, assess.Options{Minor: c.minor, Params: x.params, Amend: amend})
+			return assess.New(control.NewLibrary(), every, assess.Options{Minor: c.minor, Params: x.params, Apart: true, Amend: amend})
 		},
 	})
 }

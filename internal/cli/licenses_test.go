@@ -120,6 +120,7 @@ func spdxOf(text string) string {
 		{"Apache-2.0", "Apache License, Version 2.0"},
 		{"ISC", "Permission to use, copy, modify, and/or distribute this software for any"},
 		{"MIT", "to deal in the Software without restriction"},
+		{"ISC", "Permission to use, copy, modify, and/or distribute this software for any purpose"},
 		{"BSD-3-Clause", "may be used to endorse or promote products derived from"},
 	} {
 		if strings.Contains(plain, l.says) || l.id == "Apache-2.0" && strings.Contains(plain, "Apache License Version 2.0, January 2004") {

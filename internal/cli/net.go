@@ -29,12 +29,12 @@ not evaluated, such as policies of a plug-in's own, is told as a gap.`,
 // netInput is what the commands of net read.
 type netInput struct {
 	Streams
-	exclude []string
-	output  string
+	objectFlags
+	output string
 }
 
 func (n *netInput) register(cmd *cobra.Command, formats ...string) {
-	cmd.Flags().StringArrayVar(&n.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
+	n.objectFlags.register(cmd.Flags())
 	cmd.Flags().StringVarP(&n.output, "output", "o", formats[0], "`FORMAT`: "+strings.Join(formats, ", "))
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -47,15 +47,8 @@ func (n *netInput) register(cmd *cobra.Command, formats ...string) {
 
 // read reads paths as scan does.
 func (n *netInput) read(ctx context.Context, paths []string) (*fact.Snapshot, error) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	tuneMemory(0)
-	snapshot, err := readObjects(ctx, n.Streams, paths, n.exclude)
-	if err != nil {
-		return nil, failed(err)
-	}
-	return snapshot, nil
+	return n.objects(ctx, n.Streams, paths)
 }
 
 // model reads paths and computes what they allow.

@@ -34,10 +34,10 @@ RESOURCE[.GROUP][/SUBRESOURCE], or a URL such as /metrics.`,
 
 // rbacFlags say what permissions are read from, and how they are told.
 type rbacFlags struct {
-	files   []string
-	exclude []string
-	output  string
-	forms   []string
+	objectFlags
+	files  []string
+	output string
+	forms  []string
 }
 
 func (f *rbacFlags) register(cmd *cobra.Command, forms ...string) {
@@ -48,7 +48,7 @@ func (f *rbacFlags) register(cmd *cobra.Command, forms ...string) {
 
 func (f *rbacFlags) registerInput(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&f.files, "file", "f", nil, "read objects from the file or folder `PATH`, or - for standard input (repeatable)")
-	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
+	f.objectFlags.register(cmd.Flags())
 }
 
 // check refuses flags that make no sense before anything is read.
@@ -68,16 +68,13 @@ type permissions struct {
 
 // read reads the objects that permissions come from.
 func (f *rbacFlags) read(ctx context.Context, s Streams) (*permissions, error) {
-	return readPermissions(ctx, s, f.files, f.exclude)
+	return f.permissions(ctx, s, f.files)
 }
 
-func readPermissions(ctx context.Context, s Streams, files, exclude []string) (*permissions, error) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	snapshot, err := readObjects(ctx, s, files, exclude)
+func (f *objectFlags) permissions(ctx context.Context, s Streams, files []string) (*permissions, error) {
+	snapshot, err := f.objects(ctx, s, files)
 	if err != nil {
-		return nil, failed(err)
+		return nil, err
 	}
 	return &permissions{Index: rbac.New(snapshot.Objects()), snapshot: snapshot}, nil
 }

@@ -12,6 +12,7 @@ import (
 
 func newRbacDiff(s Streams) *cobra.Command {
 	var output string
+	f := &objectFlags{}
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Says who gains and who loses which rights from one state to another",
@@ -33,7 +34,7 @@ read.`,
 			var p [2]*permissions
 			for i, file := range args {
 				var err error
-				if p[i], err = readPermissions(cmd.Context(), s, []string{file}, nil); err != nil {
+				if p[i], err = f.permissions(cmd.Context(), s, []string{file}); err != nil {
 					return err
 				}
 			}
@@ -51,6 +52,7 @@ read.`,
 			return p[1].told(s.Err, answer)
 		},
 	}
+	f.register(cmd.Flags())
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table, json")
 	return cmd
 }

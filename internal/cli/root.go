@@ -25,6 +25,10 @@ const (
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
+
+	// Self starts this program once more: its file, and the name it goes by. Charts
+	// and overlays are rendered in such a process; without it they are gaps.
+	Self []string
 }
 
 // exitError ends the program with a code of its own; a nil err says nothing.
@@ -83,7 +87,7 @@ func newRoot(s Streams) *cobra.Command {
 		Long: `Finds what is wrong with the security of Kubernetes, says why it matters and
 how to mend it. Reads what you name and nothing else; needs no network.`,
 		Example: `  merlon scan deploy/
-  helm template shop ./chart | merlon scan -
+  merlon scan chart/ --values prod.yaml
   merlon scan --cluster
   merlon explain workload/privileged-container`,
 		SilenceErrors: true, SilenceUsage: true,
@@ -94,7 +98,7 @@ how to mend it. Reads what you name and nothing else; needs no network.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newScan(s), newWatch(s), newSnapshot(s), newFix(s), newDiff(s), newPermissions(s), newExplain(s), newControls(s), newFrameworks(s), newDoctor(s), newRbac(s), newNet(s), newVersion(s), newCompletion(s), newDocs(s))
+	root.AddCommand(newScan(s), newWatch(s), newSnapshot(s), newFix(s), newDiff(s), newPermissions(s), newExplain(s), newControls(s), newFrameworks(s), newDoctor(s), newRbac(s), newNet(s), newVersion(s), newCompletion(s), newDocs(s), newRender(s))
 	root.SetHelpCommand(newHelp())
 	return root
 }

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
-	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +24,11 @@ import (
 const scanExamples = `  # what is wrong with what we deploy
   merlon scan deploy/
 
+  # a chart as it is deployed
+  merlon scan chart/ --values prod.yaml --set image.tag=1.4.2
+
   # the output of another tool
-  helm template shop ./chart | merlon scan -
+  jsonnet app.jsonnet | merlon scan -
 
   # against one standard, as a file for code scanning and a table to read
   merlon scan deploy/ --framework nsa -o table -o sarif=merlon.sarif
@@ -49,6 +49,7 @@ const scanExamples = `  # what is wrong with what we deploy
 // scanFlags are the flags of scan; each can also be set in merlon.yaml, under
 // scan, and in the environment.
 type scanFlags struct {
+	fileFlags
 	outputs       []string
 	frameworks    []string
 	frameworkDirs []string
@@ -60,7 +61,6 @@ type scanFlags struct {
 	waivers       []string
 	baseline      string
 	kubernetes    string
-	exclude       []string
 	config        string
 	trustTree     bool
 	noInline      bool
@@ -79,8 +79,10 @@ func newScan(s Streams) *cobra.Command {
 		Short: "Says what is wrong with manifests, a cluster or a node, why it matters, and where",
 		Long: `Reads Kubernetes objects from files and folders (YAML, JSON, "-" for standard
 input) or, with --cluster or --context, from a running cluster, holds them
-against Merlon's controls and reports what is wrong. No kubeconfig is looked at
-unless a cluster is asked for; merlon permissions prints the rights it takes.
+against Merlon's controls and reports what is wrong. Helm charts and Kustomize
+overlays are found and rendered, in a process that can reach nothing; each is
+judged by itself. No kubeconfig is looked at unless a cluster is asked for; merlon
+permissions prints the rights it takes.
 
 With --node it reads the machine that it runs on: the components of Kubernetes
 as they run, their flags and files, certificates, and the host; see
@@ -140,7 +142,7 @@ func (f *scanFlags) register(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.waivers, "waivers", nil, "`FILE` of waivers (repeatable)")
 	fl.StringVar(&f.baseline, "baseline", "", "JSON report `FILE` of an earlier scan: what it has is known, not open")
 	fl.StringVar(&f.kubernetes, "k8s-version", fmt.Sprintf("1.%d", assess.NewestMinor()), "Kubernetes `VERSION` to judge for")
-	fl.StringArrayVar(&f.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
+	f.fileFlags.register(fl)
 	fl.StringVar(&f.config, "config", "", "configuration `FILE` (default: merlon.yaml of the working folder, unless it lies in what is scanned)")
 	fl.BoolVar(&f.trustTree, "trust-tree", false, "apply merlon.yaml also when it lies in what is scanned")
 	fl.BoolVar(&f.node, "node", false, "scan this machine as a node of a cluster")
@@ -291,58 +293,10 @@ func verdictOf(r *finding.Report, failOn finding.Severity) error {
 // design, as what Merlon does not ask a cluster for.
 func harmless(kind string) bool {
 	switch kind {
-	case "duplicate-key", "unknown-field", "wrong-type", "not-rendered", "not-asked", "metadata-only":
+	case "duplicate-key", "unknown-field", "wrong-type", "not-asked", "metadata-only":
 		return true
 	}
 	return false
-}
-
-func (s *scan) collect(ctx context.Context, sources []source.Source) (*fact.Snapshot, int, error) {
-	progress := newProgress(s.Err)
-	defer progress.stop()
-	var changes []fact.Change
-	held := 0
-	take := func(c fact.Change) error {
-		changes = append(changes, c)
-		if c.Op == fact.Upsert {
-			before := held
-			held += c.Object.Bytes()
-			if before < manyBytes && held >= manyBytes {
-				tuneMemory(held)
-			}
-		}
-		progress.objects(len(changes))
-		return nil
-	}
-	files := 0
-	for _, src := range sources {
-		if err := src.Collect(ctx, take); err != nil {
-			return nil, 0, err
-		}
-		if c, ok := src.(source.Counter); ok {
-			files += c.Files()
-		}
-	}
-	return (&fact.Snapshot{}).Apply(changes...), files, nil
-}
-
-// manyBytes is how much of objects a scan holds before it is a large one.
-const manyBytes = 150 << 20
-
-// tuneMemory lets a scan of usual size spend memory instead of time on the
-// garbage collector, up to a limit that it stays under; a large one, which could
-// not stay under it, collects at Go's usual pace. A user's GOGC stands.
-func tuneMemory(held int) {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
-	if held < manyBytes {
-		debug.SetGCPercent(400)
-		debug.SetMemoryLimit(480 << 20)
-		return
-	}
-	debug.SetGCPercent(100)
-	debug.SetMemoryLimit(math.MaxInt64)
 }
 
 // choose reads everything that the flags name.

@@ -31,12 +31,7 @@ func (s *scan) sources(c *chosen, lib *control.Library, watch bool) ([]source.So
 		return err
 	}
 	if len(s.paths) > 0 {
-		err := add("manifest", func(v any) {
-			*v.(*source.Input) = source.Input{Paths: s.paths, Exclude: s.flags.exclude, Stdin: s.In, Watch: watch}
-		})
-		if err != nil {
-			return nil, err
-		}
+		out = append(out, s.flags.source(s.Streams, s.paths, c.minor, watch))
 	}
 	if s.flags.cluster.wanted() {
 		src, err := s.flags.cluster.source(lib, c.run, s.params, watch)

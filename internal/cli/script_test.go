@@ -16,7 +16,14 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func std() Streams { return Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr} }
+// std are the streams of a process, which can start itself for charts.
+func std() Streams {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Self: []string{self, os.Args[0]}}
+}
 
 // Each file of testdata/script is one situation: commands, what they print, and
 // their exit codes, by `code N merlon …`. -update rewrites the outputs that a

@@ -69,7 +69,7 @@ out that nobody changed it: an Ed25519 key, PKCS #8 in PEM, as made by
 			return sc.save(cmd.Context(), file, private)
 		},
 	}
-	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
+	f.fileFlags.register(cmd.Flags())
 	cmd.Flags().StringVar(&key, "sign", "", "sign with the private key in `KEY`")
 	f.cluster.register(cmd.Flags())
 	return cmd

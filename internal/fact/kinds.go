@@ -146,6 +146,8 @@ func ClusterScoped(group, kind string) bool {
 		"gateway.networking.k8s.io/GatewayClass",
 		"policy.networking.k8s.io/AdminNetworkPolicy", "policy.networking.k8s.io/BaselineAdminNetworkPolicy", "policy.networking.k8s.io/ClusterNetworkPolicy",
 		"cert-manager.io/ClusterIssuer", "cilium.io/CiliumClusterwideNetworkPolicy", "crd.projectcalico.org/GlobalNetworkPolicy", "projectcalico.org/GlobalNetworkPolicy",
+		"/Config", "merlon.dev/Dockerfile", "kubelet.config.k8s.io/KubeletConfiguration", "kubeproxy.config.k8s.io/KubeProxyConfiguration",
+		"kubeadm.k8s.io/ClusterConfiguration", "kubeadm.k8s.io/InitConfiguration", "kubeadm.k8s.io/JoinConfiguration",
 		"security.openshift.io/SecurityContextConstraints", "snapshot.storage.k8s.io/VolumeSnapshotClass",
 		"external-secrets.io/ClusterSecretStore", "external-secrets.io/ClusterExternalSecret", "policy.sigstore.dev/ClusterImagePolicy",
 		"argoproj.io/ClusterWorkflowTemplate", "tekton.dev/ClusterTask", "policies.kyverno.io/ValidatingPolicy", "policies.kyverno.io/ImageValidatingPolicy",
@@ -153,6 +155,17 @@ func ClusterScoped(group, kind string) bool {
 		return true
 	}
 	return false
+}
+
+// Deployed reports whether an object is one that a cluster holds. Files about
+// clusters and images, such as a kubeconfig or a Dockerfile, look like objects
+// and are none: what a cluster lacks cannot be told from them.
+func (o *Object) Deployed() bool {
+	switch o.Group {
+	case "merlon.dev", "kubelet.config.k8s.io", "kubeproxy.config.k8s.io", "kubeadm.k8s.io":
+		return false
+	}
+	return o.Group != "" || o.Kind != "Config"
 }
 
 // InGroup splits a kind as controls name it, "Kind" or "group/Kind".

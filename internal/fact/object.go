@@ -6,7 +6,8 @@ import "strings"
 type Origin struct {
 	Source string // the source's name: "manifest", "cluster", …
 	File   string // path as the user would write it, or "" when there is no file
-	World  string // chart, overlay or cluster that the object belongs to; "" for loose files
+	World  string // chart with its values, overlay or cluster that the object belongs to; "" for loose files
+	Root   string // chart or overlay root by which findings are known over time; "" for loose files
 	Doc    int    // number of the document in the file, from 0
 }
 
@@ -19,6 +20,11 @@ type Object struct {
 	Origin               Origin
 	Waivers              []Note // waiver comments of the document, as written
 
+	// Rendering tells of an object that a program wrote how it relates to what a
+	// person wrote; nil when a person wrote the object. Places of its Root are
+	// then those of the rendered text.
+	Rendering *Rendering
+
 	// Alias is the name under which findings know the object, where its own is
 	// made up: a static pod's without its node. "" for its own name.
 	Alias string
@@ -30,6 +36,81 @@ type Object struct {
 
 	// Set by NewObject, for both are asked for often; "" is not known yet.
 	groupKind, inNamespace string
+}
+
+// Rendering relates a rendered text to the files that it was made from.
+type Rendering struct {
+	Lines  map[uint32]Written // by line of the rendered text
+	Values map[Value]Written  // of single values, over Lines; what is in neither is not known
+	Known  Ref                // what the object is called where it was written; zero when that is not known
+}
+
+// Written is a place where a person wrote something.
+type Written struct {
+	File   string
+	Pos    Pos    // zero when only the file is known
+	Root   string // chart or overlay that the file belongs to, as [Origin].Root
+	Values string // key of the chart's values that the line shows, as a.b.c; "" when there is none, or more than one
+}
+
+// At returns where a value of the object was written, and the line at which it
+// stands in the rendered text, 0 when it was not rendered.
+func (o *Object) At(v Value) (Written, uint32) {
+	at := v.Pos()
+	if o.Rendering == nil {
+		return Written{File: o.Origin.File, Pos: at, Root: o.Origin.Root}, 0
+	}
+	if w, ok := o.Rendering.Values[v]; ok {
+		return w, at.Line
+	}
+	if w, ok := o.Rendering.Lines[at.Line]; ok {
+		return w, at.Line
+	}
+	return Written{File: o.Origin.File, Root: o.Origin.Root}, at.Line
+}
+
+// Edited returns the object with another root, and false when that is none. What
+// is known of its values stays known of those that are in the same place.
+func (o *Object) Edited(root Value) (*Object, bool) {
+	next, ok := NewObject(root, o.Origin)
+	if !ok {
+		return nil, false
+	}
+	if next.Name == "" {
+		next.Name = o.Name // of its file
+	}
+	next.Waivers, next.Alias, next.Pods, next.Partial = o.Waivers, o.Alias, o.Pods, o.Partial
+	if r := o.Rendering; r != nil {
+		moved := &Rendering{Lines: r.Lines, Known: r.Known}
+		if r.Values != nil {
+			moved.Values = make(map[Value]Written, len(r.Values))
+			r.move(o.Root, next.Root, moved.Values)
+		}
+		next.Rendering = moved
+	}
+	return &next, true
+}
+
+// move copies what is known of values below one to those at the same place below
+// another.
+func (r *Rendering) move(from, to Value, into map[Value]Written) {
+	if w, ok := r.Values[from]; ok {
+		into[to] = w
+	}
+	switch {
+	case from.Kind() == Map && to.Kind() == Map:
+		for c := range to.Children() {
+			if x := from.Get(c.Key()); x.Present() {
+				r.move(x, c, into)
+			}
+		}
+	case from.Kind() == List && to.Kind() == List && from.Len() <= to.Len():
+		i := 0
+		for c := range from.Children() { // what an edit adds comes last
+			r.move(c, to.Index(i), into)
+			i++
+		}
+	}
 }
 
 // KnownAs returns the name under which findings know the object.

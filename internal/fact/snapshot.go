@@ -2,6 +2,7 @@ package fact
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -263,6 +264,27 @@ func applyGaps(before []Gap, changes map[Gap]bool) []Gap {
 	}
 	slices.SortFunc(out, compareGaps)
 	return out
+}
+
+// Worlds splits a snapshot by the worlds of its objects, and returns their names
+// in order and what each holds, without gaps. Where there is one, that is s.
+func (s *Snapshot) Worlds() (names []string, parts []*Snapshot) {
+	objects := s.Objects()
+	if len(objects) == 0 {
+		return nil, nil
+	}
+	only := objects[0].Origin.World
+	if !slices.ContainsFunc(objects, func(o *Object) bool { return o.Origin.World != only }) {
+		return []string{only}, []*Snapshot{s}
+	}
+	changes := map[string][]Change{}
+	for _, o := range objects {
+		changes[o.Origin.World] = append(changes[o.Origin.World], Change{Op: Upsert, Object: o})
+	}
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		names, parts = append(names, name), append(parts, (&Snapshot{}).Apply(changes[name]...))
+	}
+	return names, parts
 }
 
 // Diff calls changed for every object that a and b do not share: with what was

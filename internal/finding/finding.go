@@ -120,10 +120,21 @@ type Finding struct {
 	Pods       int                 `json:"pods,omitempty"`      // that exist because of the subject
 	ManagedBy  []Manager           `json:"managedBy,omitempty"` // what would write the subject anew
 	Also       []Location          `json:"also,omitempty"`      // further places of the same finding
+	Worlds     []string            `json:"worlds,omitempty"`    // charts and overlays that have it
+	Rendered   *Rendered           `json:"rendered,omitempty"`  // of what a chart or overlay renders to
 	Frameworks map[string][]string `json:"frameworks,omitempty"`
 	Fix        string              `json:"fix,omitempty"`
 	Waived     *Waived             `json:"waived,omitempty"`
 	Baseline   bool                `json:"baseline,omitempty"` // known from an earlier report
+}
+
+// Rendered says where a finding stands in what a chart or an overlay renders to.
+// Its Location is where a person wrote that: with a line where it was traced for
+// certain, else the file alone.
+type Rendered struct {
+	File   string `json:"file,omitempty"`   // template or file that the object comes from
+	Line   uint32 `json:"line,omitempty"`   // in the rendered text
+	Values string `json:"values,omitempty"` // key of the chart's values that the line shows, where it is one
 }
 
 // Open reports whether the finding still asks to be mended: neither waived nor

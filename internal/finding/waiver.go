@@ -72,12 +72,21 @@ func (w *Waiver) covers(f *Finding) bool {
 	if w.ID != "" && !strings.HasPrefix(f.ID, w.ID) {
 		return false
 	}
-	if w.Lines != [2]uint32{} && (f.Location.Line < w.Lines[0] || f.Location.Line > w.Lines[1]) {
+	file, line := f.Location.File, f.Location.Line
+	if f.Rendered != nil {
+		// A comment of a template stands in the rendered text, too, and covers lines
+		// of that.
+		file = f.Rendered.File
+		if w.Lines != [2]uint32{} {
+			line = f.Rendered.Line
+		}
+	}
+	if w.Lines != [2]uint32{} && (line < w.Lines[0] || line > w.Lines[1]) {
 		return false
 	}
 	s := &f.Subject
 	return like(w.Control, f.Control) && like(w.Kind, s.Kind) && like(w.Namespace, s.Namespace) &&
-		like(w.Name, s.Name) && like(w.Container, s.Container) && like(w.File, f.Location.File)
+		like(w.Name, s.Name) && like(w.Container, s.Container) && (like(w.File, file) || like(w.File, f.Location.File))
 }
 
 // place writes where the waiver stands.

@@ -179,12 +179,11 @@ func checked(types *yamldoc.Types, before, after []byte, edited map[int][]fact.E
 }
 
 func (s *state) replace(i int, root fact.Value) error {
-	o, ok := fact.NewObject(root, s.objects[i].Origin)
+	o, ok := s.objects[i].Edited(root)
 	if !ok || o.Ref() != s.objects[i].Ref() {
 		return fmt.Errorf("object %d is another one after the edit", i)
 	}
-	o.Waivers = s.objects[i].Waivers
-	s.objects[i] = &o
+	s.objects[i] = o
 	return nil
 }
 

@@ -72,7 +72,7 @@ func Rights(kinds []string, secrets bool) []Right {
 // by Kubernetes itself without end.
 func served(group, kind string) bool {
 	switch {
-	case strings.HasSuffix(group, ".config.k8s.io"), group == "audit.k8s.io", group == "merlon.dev", group == "policy" && kind == "PodSecurityPolicy":
+	case strings.HasSuffix(group, ".config.k8s.io"), group == "kubeadm.k8s.io", group == "audit.k8s.io", group == "merlon.dev", group == "policy" && kind == "PodSecurityPolicy":
 		return false
 	case slices.Contains([]string{"Lease", "EndpointSlice", "Endpoints", "Event", "CSIStorageCapacity"}, kind) && (group == "" || strings.HasSuffix(group, ".k8s.io")):
 		return false

@@ -1,5 +1,6 @@
-// Package source holds what a source of facts is. Each source lies in a package
-// of its own below this one.
+// Package source holds what a source of facts is, and what the sources of files
+// share: the survey of the paths that a person named. Each source lies in a
+// package of its own below this one.
 package source
 
 import (
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/sandbox"
 )
 
 // Source reports changes: Upsert, Delete, GapOpened, GapClosed, Synced. A
@@ -23,7 +25,26 @@ type Input struct {
 	Paths   []string  // files and folders; "-" is standard input
 	Exclude []string  // patterns of files to leave out, in the form of .gitignore
 	Stdin   io.Reader // for "-"
-	Watch   bool      // go on and report changes until the context ends
+
+	// Watcher knows what was read before, for those who read again; nil: once.
+	Watcher *Watcher
+
+	// Survey is what lies in Paths, where several sources share it; a source that
+	// is given none makes its own. Those that come first claim files, and the
+	// source of plain manifests reads what is left.
+	Survey *Survey
+
+	Rendering Rendering
+}
+
+// Rendering says how charts and overlays are rendered.
+type Rendering struct {
+	Runner  *sandbox.Runner // nil: not at all, which is a gap
+	Values  []string        // files of values for charts, later ones over earlier
+	Set     []string        // key=value, over the files
+	Release string          // name of the release; "" for that of `helm template`
+	Minor   int             // Kubernetes 1.Minor
+	Deploys []Deploy        // render these and nothing else
 }
 
 // NodeInput is what a source of node facts reads.

@@ -49,6 +49,12 @@ func (e *encoder) finding(b []byte, f *finding.Finding) []byte {
 	if len(f.Also) > 0 {
 		b = each(append(b, `,"also":`...), f.Also, e.location)
 	}
+	if len(f.Worlds) > 0 {
+		b = each(append(b, `,"worlds":`...), f.Worlds, func(b []byte, w *string) []byte { return e.text(b, *w) })
+	}
+	if f.Rendered != nil {
+		b = e.rest(append(b, `,"rendered":`...), f.Rendered)
+	}
 	if len(f.Frameworks) > 0 {
 		b = e.frameworks(append(b, `,"frameworks":`...), f.Frameworks)
 	}

@@ -1,4 +1,4 @@
-package manifest
+package source
 
 import (
 	"bufio"
@@ -11,7 +11,10 @@ import (
 
 // ignore holds the patterns of .merlonignore files, each for its own folder,
 // and those of the command line for all.
-type ignore struct{ rules []ignoreRule }
+type ignore struct {
+	rules []ignoreRule
+	text  string // all of them, to be compared
+}
 
 type ignoreRule struct {
 	dir string
@@ -24,6 +27,7 @@ const maxIgnore = 10_000
 func (g *ignore) add(dir string, patterns []string) {
 	if len(patterns) > 0 {
 		g.rules = append(g.rules, ignoreRule{dir, gitignore.CompileIgnoreLines(patterns...)})
+		g.text += dir + "\n" + strings.Join(patterns, "\n") + "\x00"
 	}
 }
 
