@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/merlon-security/merlon/internal/archive"
 	"github.com/merlon-security/merlon/internal/builtin"
 	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/rbac"
 	"github.com/merlon-security/merlon/internal/reach"
 	"github.com/merlon-security/merlon/internal/source"
 	"github.com/spf13/pflag"
@@ -105,7 +107,9 @@ func isSnapshot(name string) bool {
 
 // lookedAt are the kinds that commands look at without judging them, so that
 // merlon permissions grants them and snapshots hold them.
-func lookedAt() []string { return append(reach.Kinds(), reach.DeclaringKinds()...) }
+func lookedAt() []string {
+	return slices.Concat(reach.Kinds(), reach.DeclaringKinds(), rbac.Kinds())
+}
 
 // readObjects reads files and folders as a scan does, for commands that look at
 // objects and judge none.

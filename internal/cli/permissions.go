@@ -35,9 +35,10 @@ func newPermissions(s Streams) *cobra.Command {
 		Use:   "permissions",
 		Short: "Prints the rights that reading a cluster takes, as a manifest",
 		Long: `Prints a ServiceAccount with the rights that "merlon scan --cluster" takes, and
-"merlon net --cluster": to list and watch the kinds that controls are about, and
-those that decide who can talk to whom. No right to write, no wildcard,
-and no right on Secrets: who may list them reads every value.
+"merlon net" and "merlon rbac" with --cluster: to list and watch the kinds that
+controls are about, and those that decide who can talk to whom and who may do
+what. No right to write, no wildcard, and no right on Secrets: who may list them
+reads every value.
 
 With --with secret-metadata the right to list Secrets is added. Kubernetes has no
 smaller right: whoever holds Merlon's token can then read every Secret. Merlon

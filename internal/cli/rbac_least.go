@@ -33,19 +33,24 @@ could have done all that it did. What every signed-in user may do is left out.
 
 The roles are proved before they are written: every request of the log is asked
 again, and must be allowed; then every verb, resource, name and URL is taken out
-in turn, and something that happened must be denied. With -f the rights that the
-subject has and never used are listed too. The report goes to standard error, the
+in turn, and something that happened must be denied. With -f, --cluster or
+--snapshot the rights that the subject has and never used are listed too. The report goes to standard error, the
 manifests to standard output.
 
 A log is JSON lines, plain or gzip; a folder is read with its rotated parts.`,
 		Example: `  merlon rbac least sa shop/web --audit audit.log > web-rbac.yaml
-  merlon rbac least sa shop/web --audit /var/log/kubernetes/ -f deploy/
+  merlon rbac least sa shop/web --audit /var/log/kubernetes/ --cluster
   merlon rbac least jane --audit audit.log.gz --refused -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(f.audit) == 0 {
 				return usage("rbac least needs a log: --audit FILE, a folder, or - for standard input")
 			}
-			if err := oneOf("-o", f.output, "yaml", "json"); err != nil {
+			if f.granted() || f.in.verify != "" || f.in.cluster.kubeconfig != "" {
+				if err := f.check("least"); err != nil {
+					return err
+				}
+			}
+			if err := oneOf("-o", f.output, f.forms...); err != nil {
 				return err
 			}
 			subject, rest, err := subjectArg(args, 0)
@@ -58,15 +63,17 @@ A log is JSON lines, plain or gzip; a folder is read with its rotated parts.`,
 			return f.run(cmd.Context(), s, subject)
 		},
 	}
-	f.registerInput(cmd)
+	f.register(cmd, "yaml", "json")
 	fl := cmd.Flags()
-	fl.StringVarP(&f.output, "output", "o", "yaml", "`FORMAT`: yaml, json")
 	fl.StringArrayVar(&f.audit, "audit", nil, "audit log `FILE`, a folder with a log and its rotated parts, or - (repeatable)")
 	fl.StringVar(&f.name, "name", "", "`NAME` of the roles and bindings (default: that of the subject, with -least)")
 	fl.IntVar(&f.names, "names", 10, "list up to `N` names of objects in a rule, and allow all of them beyond")
 	fl.BoolVar(&f.refused, "refused", false, "also allow what was refused")
 	return cmd
 }
+
+// granted reports whether an input says what the subject may do today.
+func (f *leastFlags) granted() bool { return len(f.files) > 0 || f.in.living() }
 
 // leastReport is what rbac least found out.
 type leastReport struct {
@@ -98,7 +105,7 @@ type unusedView struct {
 
 func (f *leastFlags) run(ctx context.Context, s Streams, subject rbac.Subject) error {
 	var p *permissions
-	if len(f.files) > 0 {
+	if f.granted() {
 		var err error
 		if p, err = f.read(ctx, s); err != nil {
 			return err

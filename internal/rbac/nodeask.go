@@ -49,6 +49,17 @@ func nodeAccess(q *asked) (access, bool) {
 	return all[q.Subresource], true
 }
 
+// OfNodes reports whether the Node authorizer decides about a request by what runs
+// on a node, so that it takes all pods to answer.
+func OfNodes(q Request) bool {
+	a := ask(q)
+	p, limited := nodeAccess(&a)
+	return q.Path == "" && limited && contains(p.related, q.Verb)
+}
+
+// IsNode reports whether a user is a node.
+func (u User) IsNode() bool { return u.node() != "" }
+
 // accesses are the limited resources, by resource and group, then subresource.
 var accesses = map[holding]map[string]access{
 	{resource: "secrets"}:    {"": {related: []string{"get", "list", "watch"}, namespaced: true, holding: "secrets"}},
