@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -29,7 +28,8 @@ func newRbacLeast(s Streams) *cobra.Command {
 		Use:   "least SUBJECT",
 		Short: "Writes the least roles that allow what somebody did, with proof",
 		Long: `Reads audit logs and writes the least Roles and bindings with which the subject
-could have done all that it did. What every signed-in user may do is left out.
+could have done all that it did. What every signed-in user may do is left out, and
+what the Node authorizer lets a kubelet do.
 
 The roles are proved before they are written: every request of the log is asked
 again, and must be allowed; then every verb, resource, name and URL is taken out
@@ -56,6 +56,9 @@ A log is JSON lines, plain or gzip; a folder is read with its rotated parts.`,
 			subject, rest, err := subjectArg(args, 0)
 			if err != nil || len(rest) > 0 {
 				return usage("rbac least needs one SUBJECT%s", because(err))
+			}
+			if subject == (rbac.Subject{Kind: rbac.GroupKind, Name: rbac.Masters}) {
+				return usage("rbac least: members of %s may do everything, whatever roles say; ask about one of them by name", rbac.Masters)
 			}
 			if f.names < 0 {
 				return usage("--names: %d is less than 0", f.names)
@@ -132,11 +135,11 @@ func (f *leastFlags) run(ctx context.Context, s Streams, subject rbac.Subject) e
 	if p != nil {
 		r.Unused = unusedOf(least.Never(p.Index, subject, uses))
 	}
+	if !proof.Held() {
+		return failed(fmt.Errorf("the roles could not be proved; please report this: denied %q, needed by nothing %q", r.Proof.Denied, r.Proof.Idle))
+	}
 	if err := r.write(s, f.output, h, p != nil); err != nil {
 		return failed(err)
-	}
-	if len(proof.Denied)+len(proof.Idle) > 0 {
-		return failed(errors.New("the roles could not be proved; please report this"))
 	}
 	bad := tellGaps(s.Err, h.gaps)
 	if p != nil {
@@ -153,11 +156,11 @@ func failure(bad bool) error {
 }
 
 // concerns says which callers of a log are the subject: of a group, everybody in
-// it.
+// it who needs it to do anything.
 func concerns(subject rbac.Subject) func(rbac.User) bool {
 	return func(u rbac.User) bool {
 		if subject.Kind == rbac.GroupKind {
-			return slices.Contains(u.Groups, subject.Name)
+			return slices.Contains(u.Groups, subject.Name) && !slices.Contains(u.Groups, rbac.Masters)
 		}
 		return u.Name == subject.User().Name
 	}

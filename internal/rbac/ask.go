@@ -238,7 +238,7 @@ func (x *Index) Account(namespace, name string) []*fact.Object {
 	u := Subject{Kind: ServiceAccountKind, Namespace: namespace, Name: name}.User()
 	for _, s := range u.subjects() {
 		for _, b := range x.Bindings(s) {
-			if !Builtin(b) {
+			if !IsDefault(b) {
 				out = append(out, b)
 			}
 		}

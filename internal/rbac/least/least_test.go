@@ -51,6 +51,32 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestPlanOfNode leaves out what the Node authorizer lets a node do, whether it
+// is so always or by what runs there.
+func TestPlanOfNode(t *testing.T) {
+	node := rbac.Subject{Kind: rbac.UserKind, Name: "system:node:n1"}
+	var uses []least.Use
+	for _, u := range []least.Use{
+		use("list", "services", "", ""), use("patch", "nodes/status", "", "n1"), use("get", "secrets", "shop", "tls"), use("create", "serviceaccounts/token", "shop", "web"),
+		use("list", "secrets", "shop", ""), use("get", "nodes", "", "n2"),
+	} {
+		u.User = node.User()
+		uses = append(uses, u)
+	}
+	plan := least.Make(node, uses, least.Options{Name: "n1", Names: 5})
+	if p := plan.Prove(uses); !p.Held() || p.Elements == 0 {
+		t.Errorf("%+v", p)
+	}
+	for _, want := range []string{"resources: [secrets]\n    verbs: [list]", "resourceNames: [n2]"} {
+		if !strings.Contains(plan.YAML(), want) {
+			t.Errorf("no %q in\n%s", want, plan.YAML())
+		}
+	}
+	if strings.Contains(plan.YAML(), "services") || strings.Contains(plan.YAML(), "token") {
+		t.Error(plan.YAML())
+	}
+}
+
 // TestProofFails shows that a proof can fail.
 func TestProofFails(t *testing.T) {
 	uses := []least.Use{use("get", "pods", "a", "")}
