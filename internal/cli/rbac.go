@@ -110,7 +110,7 @@ func (p *permissions) nodesHidden(w io.Writer, about bool) bool {
 func (p *permissions) told(w io.Writer, answer error) error {
 	bad := tellGaps(w, p.snapshot.Gaps())
 	for _, b := range p.Dangling() {
-		fmt.Fprintln(w, clean(fmt.Sprintf("note: %s binds %s, which is not in the input and grants nothing here", nameAndPlace(b), roleRefOf(b))))
+		fmt.Fprintln(w, clean(oneLine(fmt.Sprintf("note: %s %s", nameAndPlace(b), dangles(b)))))
 	}
 	if bad {
 		return &exitError{code: exitFailed}
@@ -133,6 +133,19 @@ func tellGaps(w io.Writer, gaps []fact.Gap) bool {
 		fmt.Fprintln(w, clean(oneLine(fmt.Sprintf("gap: %s: %s: %s", place, g.Kind, g.Message))))
 	}
 	return bad
+}
+
+// dangles says why a binding grants nothing.
+func dangles(b *fact.Object) string {
+	ref := b.Root.Get(fact.K("roleRef"))
+	kind, name := ref.Get(fact.K("kind")).Str(), ref.Get(fact.K("name")).Str()
+	switch {
+	case kind == "" || name == "":
+		return "names no role and grants nothing"
+	case kind != "ClusterRole" && (kind != "Role" || b.Kind == "ClusterRoleBinding"):
+		return fmt.Sprintf("binds a %s, which a %s cannot, and grants nothing", kind, b.Kind)
+	}
+	return fmt.Sprintf("binds %s, which is not in the input and grants nothing here", roleRefOf(b))
 }
 
 func roleRefOf(b *fact.Object) string {

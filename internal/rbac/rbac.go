@@ -347,6 +347,9 @@ func compileBinding(o *fact.Object) *binding {
 // user of its user name are the same.
 func subjectOf(v fact.Value, namespace string) (Subject, bool) {
 	s := Subject{Kind: SubjectKind(v.Get(keyKind).Str()), Name: v.Get(keyName).Str()}
+	if s.Name == "" {
+		return s, false // the API server refuses it
+	}
 	switch s.Kind {
 	case UserKind:
 		return userSubject(s.Name), true
@@ -358,7 +361,7 @@ func subjectOf(v fact.Value, namespace string) (Subject, bool) {
 		if s.Namespace = v.Get(keyNamespace).Str(); s.Namespace == "" {
 			s.Namespace = namespace
 		}
-		if s.Name == "" || strings.Contains(s.Namespace, ":") || strings.Contains(s.Name, ":") {
+		if strings.Contains(s.Namespace, ":") || strings.Contains(s.Name, ":") {
 			return userSubject(accountPrefix + s.Namespace + ":" + s.Name), s.Namespace != ""
 		}
 		return s, s.Namespace != ""
