@@ -2,43 +2,130 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"io"
+	"os"
 	"slices"
 	"strings"
 
+	"github.com/merlon-security/merlon/internal/archive"
 	"github.com/merlon-security/merlon/internal/fact"
+	"github.com/merlon-security/merlon/internal/rbac"
+	"github.com/merlon-security/merlon/internal/reach"
 	"github.com/merlon-security/merlon/internal/source"
 	"github.com/spf13/pflag"
 )
 
-// objectFlags say what commands read that look at objects and judge none: files
-// as a scan reads them, and of these one world.
-type objectFlags struct {
+// objectInput says where a command that looks at objects, and judges none, finds
+// them: in files, in a running cluster, or in a snapshot.
+type objectInput struct {
 	fileFlags
-	world string
+	world    string // of several, the one looked at
+	cluster  clusterFlags
+	snapshot string
+	verify   string
 }
 
-func (f *objectFlags) register(fl *pflag.FlagSet) {
-	f.fileFlags.register(fl)
-	fl.StringVar(&f.world, "world", "", "of several charts, overlays and loose files, which do not exist together, the one of this `NAME`")
+func (in *objectInput) register(fl *pflag.FlagSet) {
+	in.fileFlags.register(fl)
+	fl.StringVar(&in.world, "world", "", "of several charts, overlays and loose files, which do not exist together, the one of this `NAME`")
+	fl.StringVar(&in.snapshot, "snapshot", "", "read what merlon snapshot save has written into `FILE`")
+	fl.StringVar(&in.verify, "verify", "", "refuse a snapshot that is not signed by the public key in `KEY`")
+	in.cluster.registerWhich(fl, "read")
 }
 
-// objects reads files and folders as a scan does.
-func (f *objectFlags) objects(ctx context.Context, s Streams, paths []string) (*fact.Snapshot, error) {
-	if ctx == nil {
-		ctx = context.Background()
+// registerNamespaces adds --namespace, for commands that have no other use of it.
+func (in *objectInput) registerNamespaces(fl *pflag.FlagSet) { in.cluster.registerNamespaces(fl) }
+
+// living reports whether the flags name an input beside what PATHs name.
+func (in *objectInput) living() bool { return in.snapshot != "" || in.cluster.wanted() }
+
+// check refuses flags that contradict each other; what tells how a command
+// takes files: "a PATH".
+func (in *objectInput) check(command, what string, paths []string) error {
+	switch {
+	case len(paths) == 0 && !in.living():
+		return usage("%s needs %s: a file, a folder, or - for standard input; or --cluster, --context NAME or --snapshot FILE", command, what)
+	case len(paths) > 0 && in.living():
+		return usage("%s reads files, a cluster (--cluster, --context) or a snapshot (--snapshot), one of them", command)
 	}
-	snapshot, err := snapshotOf(ctx, s, f.source(s, paths, 0, false))
+	return in.agree(false)
+}
+
+// agree refuses flags that contradict each other, or are about an input that is
+// not there; kept says that a PATH is a snapshot.
+func (in *objectInput) agree(kept bool) error {
+	c := &in.cluster
+	switch {
+	case in.snapshot != "" && c.wanted():
+		return usage("a cluster (--cluster, --context) or a snapshot (--snapshot) is read, not both")
+	case !c.wanted() && (c.kubeconfig != "" || len(c.namespaces) > 0):
+		return usage("--kubeconfig and --namespace are about a cluster: add --cluster or --context NAME")
+	case in.snapshot == "" && !kept && in.verify != "":
+		return usage("--verify is about a snapshot: add --snapshot FILE")
+	}
+	return nil
+}
+
+// read reads what the flags name, or files. Of a cluster it asks for some kinds
+// only.
+func (in *objectInput) read(ctx context.Context, s Streams, paths, kinds []string) (*fact.Snapshot, error) {
+	switch {
+	case in.snapshot != "":
+		_, snapshot, err := readSnapshot(in.snapshot, in.verify)
+		return snapshot, err
+	case in.cluster.wanted():
+		src, err := in.cluster.reader(kinds, false)
+		if err != nil {
+			return nil, err
+		}
+		return snapshotOf(ctx, s, src)
+	}
+	return in.files(ctx, s, paths)
+}
+
+// readOne reads one PATH, which may also be a snapshot: for commands that
+// compare two inputs.
+func (in *objectInput) readOne(ctx context.Context, s Streams, path string) (*fact.Snapshot, error) {
+	if isSnapshot(path) {
+		_, snapshot, err := readSnapshot(path, in.verify)
+		return snapshot, err
+	}
+	return in.files(ctx, s, []string{path})
+}
+
+// isSnapshot reports whether a file begins like a snapshot.
+func isSnapshot(name string) bool {
+	f, err := os.Open(name)
 	if err != nil {
-		return nil, failed(err)
+		return false
 	}
-	return f.choose(snapshot)
+	defer f.Close()
+	head := make([]byte, 64)
+	n, err := io.ReadFull(f, head)
+	return (err == nil || errors.Is(err, io.ErrUnexpectedEOF)) && archive.Begins(head[:n])
+}
+
+// lookedAt are the kinds that commands look at without judging them, so that
+// merlon permissions grants them and snapshots hold them.
+func lookedAt() []string {
+	return slices.Concat(reach.Kinds(), reach.DeclaringKinds(), rbac.Kinds())
+}
+
+// files reads files and folders as a scan does.
+func (in *objectInput) files(ctx context.Context, s Streams, paths []string) (*fact.Snapshot, error) {
+	snapshot, err := snapshotOf(ctx, s, in.source(s, paths, 0, false))
+	if err != nil {
+		return nil, err
+	}
+	return in.choose(snapshot)
 }
 
 // looseFiles is the name of the world that has none.
 const looseFiles = "loose files"
 
 // choose returns the world that was asked for, or the only one, with all gaps.
-func (f *objectFlags) choose(s *fact.Snapshot) (*fact.Snapshot, error) {
+func (in *objectInput) choose(s *fact.Snapshot) (*fact.Snapshot, error) {
 	names, parts := s.Worlds()
 	var known []string
 	var found []*fact.Snapshot
@@ -51,15 +138,15 @@ func (f *objectFlags) choose(s *fact.Snapshot) (*fact.Snapshot, error) {
 			name = looseFiles
 		}
 		known = append(known, name)
-		if f.world == "" || f.world == name || strings.HasSuffix(name, "/"+f.world) {
+		if in.world == "" || in.world == name || strings.HasSuffix(name, "/"+in.world) {
 			found = append(found, part)
 		}
 	}
 	switch {
-	case len(parts) == 1 && f.world == "" || len(known) == 0:
+	case len(parts) == 1 && in.world == "" || len(known) == 0:
 		return s, nil
 	case len(found) == 0:
-		return nil, unknown("world", f.world, known, "merlon scan, whose findings name their worlds").(*exitError).in("--world: ")
+		return nil, unknown("world", in.world, known, "merlon scan, whose findings name their worlds").(*exitError).in("--world: ")
 	case len(found) > 1:
 		return nil, usage("the input holds several worlds, which do not exist together: %s. Name one with --world", strings.Join(known, ", "))
 	}

@@ -18,13 +18,14 @@ func newRbac(s Streams) *cobra.Command {
 		Short: "Says who may do what, by which binding, and which rights nobody needs",
 		Long: `Answers as the API server's authorizers would, RBAC and Node: groups that the
 system implies, aggregated roles, wildcards and the roles that every cluster has
-are taken into account. It reads files and changes nothing.
+are taken into account. It reads files (-f), a running cluster (--cluster,
+--context) or a snapshot (--snapshot), and changes nothing.
 
 A SUBJECT is a user's NAME, group:NAME, or sa NAMESPACE/NAME; a service account
 may also be written system:serviceaccount:NAMESPACE:NAME. A RESOURCE is
 RESOURCE[.GROUP][/SUBRESOURCE], or a URL such as /metrics.`,
 		Example: `  merlon rbac can sa shop/web get secrets -n shop -f deploy/
-  merlon rbac who create pods/exec -f deploy/
+  merlon rbac who create pods/exec --context production
   merlon rbac least sa shop/web -f deploy/ --audit audit.log`,
 		Args: subcommand, RunE: help,
 	}
@@ -34,27 +35,31 @@ RESOURCE[.GROUP][/SUBRESOURCE], or a URL such as /metrics.`,
 
 // rbacFlags say what permissions are read from, and how they are told.
 type rbacFlags struct {
-	objectFlags
+	in     objectInput
 	files  []string
 	output string
 	forms  []string
 }
 
 func (f *rbacFlags) register(cmd *cobra.Command, forms ...string) {
-	f.forms = forms
+	f.registerOutput(cmd, forms...)
 	f.registerInput(cmd)
+}
+
+func (f *rbacFlags) registerOutput(cmd *cobra.Command, forms ...string) {
+	f.forms = forms
 	cmd.Flags().StringVarP(&f.output, "output", "o", forms[0], "`FORMAT`: "+strings.Join(forms, ", "))
 }
 
 func (f *rbacFlags) registerInput(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&f.files, "file", "f", nil, "read objects from the file or folder `PATH`, or - for standard input (repeatable)")
-	f.objectFlags.register(cmd.Flags())
+	f.in.register(cmd.Flags())
 }
 
 // check refuses flags that make no sense before anything is read.
 func (f *rbacFlags) check(command string) error {
-	if len(f.files) == 0 {
-		return usage("rbac %s needs an input: -f PATH, a file, a folder, or - for standard input", command)
+	if err := f.in.check("rbac "+command, "-f PATH", f.files); err != nil {
+		return err
 	}
 	return oneOf("-o", f.output, f.forms...)
 }
@@ -64,19 +69,40 @@ func (f *rbacFlags) check(command string) error {
 type permissions struct {
 	*rbac.Index
 	snapshot *fact.Snapshot
+	podless  bool // pods that controllers made are not among the objects
 }
 
 // read reads the objects that permissions come from.
 func (f *rbacFlags) read(ctx context.Context, s Streams) (*permissions, error) {
-	return f.permissions(ctx, s, f.files)
+	return permissionsOf(ctx, f.in.cluster.wanted(), func(ctx context.Context) (*fact.Snapshot, error) {
+		// A service account's own right is to be an identity of the cloud.
+		return f.in.read(ctx, s, f.files, append(rbac.Kinds(), "ServiceAccount"))
+	})
 }
 
-func (f *objectFlags) permissions(ctx context.Context, s Streams, files []string) (*permissions, error) {
-	snapshot, err := f.objects(ctx, s, files)
+// readOne reads a path that may also be a snapshot.
+func (f *rbacFlags) readOne(ctx context.Context, s Streams, path string) (*permissions, error) {
+	return permissionsOf(ctx, false, func(ctx context.Context) (*fact.Snapshot, error) { return f.in.readOne(ctx, s, path) })
+}
+
+func permissionsOf(ctx context.Context, living bool, from func(context.Context) (*fact.Snapshot, error)) (*permissions, error) {
+	snapshot, err := read(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	return &permissions{Index: rbac.New(snapshot.Objects()), snapshot: snapshot}, nil
+	p := &permissions{snapshot: snapshot, Index: rbac.New(snapshot.Objects())}
+	p.podless = !living && slices.ContainsFunc(snapshot.Objects(), func(o *fact.Object) bool { return o.Origin.Source == "cluster" })
+	return p, nil
+}
+
+// nodesHidden tells that a snapshot of a cluster cannot say what nodes may do by
+// what runs on them, and reports whether the question is about that.
+func (p *permissions) nodesHidden(w io.Writer, about bool) bool {
+	if !p.podless || !about {
+		return false
+	}
+	fmt.Fprintln(w, "gap: a snapshot of a cluster has no pods that controllers made: what nodes may do for them is not known; ask the cluster itself (--cluster)")
+	return true
 }
 
 // told ends a command: what could not be read is told on w, and makes the answer
@@ -84,7 +110,7 @@ func (f *objectFlags) permissions(ctx context.Context, s Streams, files []string
 func (p *permissions) told(w io.Writer, answer error) error {
 	bad := tellGaps(w, p.snapshot.Gaps())
 	for _, b := range p.Dangling() {
-		fmt.Fprintln(w, clean(fmt.Sprintf("note: %s binds %s, which is not in the input and grants nothing here", nameAndPlace(b), roleRefOf(b))))
+		fmt.Fprintln(w, clean(oneLine(fmt.Sprintf("note: %s %s", nameAndPlace(b), dangles(b)))))
 	}
 	if bad {
 		return &exitError{code: exitFailed}
@@ -107,6 +133,19 @@ func tellGaps(w io.Writer, gaps []fact.Gap) bool {
 		fmt.Fprintln(w, clean(oneLine(fmt.Sprintf("gap: %s: %s: %s", place, g.Kind, g.Message))))
 	}
 	return bad
+}
+
+// dangles says why a binding grants nothing.
+func dangles(b *fact.Object) string {
+	ref := b.Root.Get(fact.K("roleRef"))
+	kind, name := ref.Get(fact.K("kind")).Str(), ref.Get(fact.K("name")).Str()
+	switch {
+	case kind == "" || name == "":
+		return "names no role and grants nothing"
+	case kind != "ClusterRole" && (kind != "Role" || b.Kind == "ClusterRoleBinding"):
+		return fmt.Sprintf("binds a %s, which a %s cannot, and grants nothing", kind, b.Kind)
+	}
+	return fmt.Sprintf("binds %s, which is not in the input and grants nothing here", roleRefOf(b))
 }
 
 func roleRefOf(b *fact.Object) string {

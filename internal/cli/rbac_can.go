@@ -54,7 +54,7 @@ namespaces at once, as the API server is asked by a list of all.
 Exit codes: 0 yes, 1 no, 2 wrong usage, 3 the input could not all be read.`,
 		Example: `  merlon rbac can sa shop/web get secrets -n shop -f deploy/
   merlon rbac can jane create pods/exec -n shop --group devs -f deploy/
-  merlon rbac can system:node:n1 get secrets tls -n shop -f dump.json
+  merlon rbac can system:node:n1 get secrets tls -n shop --cluster
   merlon rbac can group:devs get /metrics -f deploy/ -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check("can"); err != nil {
@@ -81,6 +81,9 @@ Exit codes: 0 yes, 1 no, 2 wrong usage, 3 the input could not all be read.`,
 			}
 			if err := tellCan(s, f.output, subject, user, request, p, grants); err != nil {
 				return failed(err)
+			}
+			if len(grants) == 0 && p.nodesHidden(s.Err, user.IsNode() && rbac.OfNodes(request)) {
+				answer = &exitError{code: exitFailed}
 			}
 			return p.told(s.Err, answer)
 		},

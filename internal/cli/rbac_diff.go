@@ -11,50 +11,66 @@ import (
 )
 
 func newRbacDiff(s Streams) *cobra.Command {
-	var output string
-	f := &objectFlags{}
+	f := &rbacFlags{}
 	cmd := &cobra.Command{
-		Use:   "diff A B",
+		Use:   "diff A [B]",
 		Short: "Says who gains and who loses which rights from one state to another",
-		Long: `Compares what subjects may do by the manifests of A and by those of B: rights
-that somebody has in B and not in A, and the other way round. How they are
-granted does not count: a rule that moves to another role is no difference.
+		Long: `Compares what subjects may do in A and in B: rights that somebody has in B and not
+in A, and the other way round. How they are granted does not count: a rule that
+moves to another role is no difference. A and B are each a file, a folder or a
+snapshot; a cluster (--cluster, --context) or --snapshot FILE can stand for B.
 
 Exit codes: 0 no difference, 1 some, 2 wrong usage, 3 an input could not all be
 read.`,
 		Example: `  merlon rbac diff main/deploy branch/deploy
-  merlon rbac diff before.yaml after.yaml -o json`,
+  merlon rbac diff before.yaml after.yaml -o json
+
+  # what was saved yesterday against what holds now
+  merlon rbac diff yesterday.snapshot --context production`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usage("rbac diff needs two inputs, A and B: files, folders, or - for standard input")
+			if len(args) == 0 || f.in.living() != (len(args) == 1) || len(args) > 2 {
+				return usage("rbac diff needs two inputs, A and B: files, folders, snapshots, or - for standard input; B may be --cluster, --context NAME or --snapshot FILE")
 			}
-			if err := oneOf("-o", output, "table", "json"); err != nil {
+			if err := f.in.agree(slices.ContainsFunc(args, isSnapshot)); err != nil {
 				return err
 			}
-			var p [2]*permissions
-			for i, file := range args {
-				var err error
-				if p[i], err = f.permissions(cmd.Context(), s, []string{file}); err != nil {
-					return err
-				}
+			if err := oneOf("-o", f.output, f.forms...); err != nil {
+				return err
 			}
-			d := rightsDiff{Gained: gained(p[0], p[1]), Lost: gained(p[1], p[0])}
-			if err := d.write(s.Out, output); err != nil {
-				return failed(err)
+			a, err := f.readOne(cmd.Context(), s, args[0])
+			if err != nil {
+				return err
 			}
-			var answer error
-			if len(d.Gained)+len(d.Lost) > 0 {
-				answer = &exitError{code: exitFindings}
+			var b *permissions
+			if len(args) == 2 {
+				b, err = f.readOne(cmd.Context(), s, args[1])
+			} else {
+				b, err = f.read(cmd.Context(), s)
 			}
-			if err := p[0].told(s.Err, nil); err != nil {
-				answer = err
+			if err != nil {
+				return err
 			}
-			return p[1].told(s.Err, answer)
+			return diffRights(s, f.output, a, b)
 		},
 	}
-	f.register(cmd.Flags())
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table, json")
+	f.registerOutput(cmd, "table", "json")
+	f.in.register(cmd.Flags())
 	return cmd
+}
+
+func diffRights(s Streams, form string, a, b *permissions) error {
+	d := rightsDiff{Gained: gained(a, b), Lost: gained(b, a)}
+	if err := d.write(s.Out, form); err != nil {
+		return failed(err)
+	}
+	var answer error
+	if len(d.Gained)+len(d.Lost) > 0 {
+		answer = &exitError{code: exitFindings}
+	}
+	if err := a.told(s.Err, nil); err != nil {
+		answer = err
+	}
+	return b.told(s.Err, answer)
 }
 
 // rightsDiff is the difference between two states.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -29,28 +28,37 @@ func newRbacLeast(s Streams) *cobra.Command {
 		Use:   "least SUBJECT",
 		Short: "Writes the least roles that allow what somebody did, with proof",
 		Long: `Reads audit logs and writes the least Roles and bindings with which the subject
-could have done all that it did. What every signed-in user may do is left out.
+could have done all that it did. What every signed-in user may do is left out, and
+what the Node authorizer lets a kubelet do.
 
 The roles are proved before they are written: every request of the log is asked
 again, and must be allowed; then every verb, resource, name and URL is taken out
-in turn, and something that happened must be denied. With -f the rights that the
-subject has and never used are listed too. The report goes to standard error, the
+in turn, and something that happened must be denied. With -f, --cluster or
+--snapshot the rights that the subject has and never used are listed too. The report goes to standard error, the
 manifests to standard output.
 
 A log is JSON lines, plain or gzip; a folder is read with its rotated parts.`,
 		Example: `  merlon rbac least sa shop/web --audit audit.log > web-rbac.yaml
-  merlon rbac least sa shop/web --audit /var/log/kubernetes/ -f deploy/
+  merlon rbac least sa shop/web --audit /var/log/kubernetes/ --cluster
   merlon rbac least jane --audit audit.log.gz --refused -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(f.audit) == 0 {
 				return usage("rbac least needs a log: --audit FILE, a folder, or - for standard input")
 			}
-			if err := oneOf("-o", f.output, "yaml", "json"); err != nil {
+			if f.granted() || f.in.verify != "" || f.in.cluster.kubeconfig != "" {
+				if err := f.check("least"); err != nil {
+					return err
+				}
+			}
+			if err := oneOf("-o", f.output, f.forms...); err != nil {
 				return err
 			}
 			subject, rest, err := subjectArg(args, 0)
 			if err != nil || len(rest) > 0 {
 				return usage("rbac least needs one SUBJECT%s", because(err))
+			}
+			if subject == (rbac.Subject{Kind: rbac.GroupKind, Name: rbac.Masters}) {
+				return usage("rbac least: members of %s may do everything, whatever roles say; ask about one of them by name", rbac.Masters)
 			}
 			if f.names < 0 {
 				return usage("--names: %d is less than 0", f.names)
@@ -58,15 +66,17 @@ A log is JSON lines, plain or gzip; a folder is read with its rotated parts.`,
 			return f.run(cmd.Context(), s, subject)
 		},
 	}
-	f.registerInput(cmd)
+	f.register(cmd, "yaml", "json")
 	fl := cmd.Flags()
-	fl.StringVarP(&f.output, "output", "o", "yaml", "`FORMAT`: yaml, json")
 	fl.StringArrayVar(&f.audit, "audit", nil, "audit log `FILE`, a folder with a log and its rotated parts, or - (repeatable)")
 	fl.StringVar(&f.name, "name", "", "`NAME` of the roles and bindings (default: that of the subject, with -least)")
 	fl.IntVar(&f.names, "names", 10, "list up to `N` names of objects in a rule, and allow all of them beyond")
 	fl.BoolVar(&f.refused, "refused", false, "also allow what was refused")
 	return cmd
 }
+
+// granted reports whether an input says what the subject may do today.
+func (f *leastFlags) granted() bool { return len(f.files) > 0 || f.in.living() }
 
 // leastReport is what rbac least found out.
 type leastReport struct {
@@ -98,7 +108,7 @@ type unusedView struct {
 
 func (f *leastFlags) run(ctx context.Context, s Streams, subject rbac.Subject) error {
 	var p *permissions
-	if len(f.files) > 0 {
+	if f.granted() {
 		var err error
 		if p, err = f.read(ctx, s); err != nil {
 			return err
@@ -125,11 +135,11 @@ func (f *leastFlags) run(ctx context.Context, s Streams, subject rbac.Subject) e
 	if p != nil {
 		r.Unused = unusedOf(least.Never(p.Index, subject, uses))
 	}
+	if !proof.Held() {
+		return failed(fmt.Errorf("the roles could not be proved; please report this: denied %q, needed by nothing %q", r.Proof.Denied, r.Proof.Idle))
+	}
 	if err := r.write(s, f.output, h, p != nil); err != nil {
 		return failed(err)
-	}
-	if len(proof.Denied)+len(proof.Idle) > 0 {
-		return failed(errors.New("the roles could not be proved; please report this"))
 	}
 	bad := tellGaps(s.Err, h.gaps)
 	if p != nil {
@@ -146,11 +156,11 @@ func failure(bad bool) error {
 }
 
 // concerns says which callers of a log are the subject: of a group, everybody in
-// it.
+// it who needs it to do anything.
 func concerns(subject rbac.Subject) func(rbac.User) bool {
 	return func(u rbac.User) bool {
 		if subject.Kind == rbac.GroupKind {
-			return slices.Contains(u.Groups, subject.Name)
+			return slices.Contains(u.Groups, subject.Name) && !slices.Contains(u.Groups, rbac.Masters)
 		}
 		return u.Name == subject.User().Name
 	}

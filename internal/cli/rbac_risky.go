@@ -31,7 +31,7 @@ it is risky and what to do about it.
 Exit codes: 0 nobody, 1 somebody, 2 wrong usage, 3 the input could not all be
 read.`,
 		Example: `  merlon rbac risky -f deploy/
-  merlon rbac risky -f dump.json --severity critical -o json
+  merlon rbac risky --cluster --severity critical -o json
   merlon explain rights/impersonating`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -17,7 +17,7 @@ puts it into, each with the binding and role that grant it and where they stand.
 Of a node it also lists what the Node authorizer grants for what runs there.`,
 		Example: `  merlon rbac show sa shop/web -f deploy/
   merlon rbac show jane --group devs -f deploy/ -o json
-  merlon rbac show group:devs -f deploy/ -o dot`,
+  merlon rbac show group:devs --snapshot yesterday.snapshot -o dot`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check("show"); err != nil {
 				return err
@@ -38,7 +38,7 @@ Of a node it also lists what the Node authorizer grants for what runs there.`,
 			} else if err := writeGrants(s.Out, f.output, grants); err != nil {
 				return failed(err)
 			}
-			return p.told(s.Err, nil)
+			return p.told(s.Err, failure(p.nodesHidden(s.Err, user.IsNode())))
 		},
 	}
 	f.register(cmd, "table", "json", "dot")

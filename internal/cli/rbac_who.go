@@ -20,7 +20,7 @@ all namespaces are listed, and those who may in one.
 Controllers and other subjects that only built-in bindings name are left out
 unless --all is given.`,
 		Example: `  merlon rbac who get secrets -f deploy/
-  merlon rbac who create pods/exec -n shop -f deploy/ -o json
+  merlon rbac who create pods/exec -n shop --context production -o json
   merlon rbac who get /metrics -f deploy/ -o dot | dot -Tsvg > who.svg`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check("who"); err != nil {
@@ -44,12 +44,12 @@ unless --all is given.`,
 				grants = p.Who(request)
 			}
 			if !all {
-				grants = slices.DeleteFunc(grants, func(g rbac.Grant) bool { return rbac.Builtin(g.Binding) })
+				grants = slices.DeleteFunc(grants, func(g rbac.Grant) bool { return g.Binding != nil && rbac.IsDefault(g.Binding) })
 			}
 			if err := writeGrants(s.Out, f.output, grants); err != nil {
 				return failed(err)
 			}
-			return p.told(s.Err, nil)
+			return p.told(s.Err, failure(p.nodesHidden(s.Err, rbac.OfNodes(request))))
 		},
 	}
 	f.register(cmd, "table", "json", "dot")

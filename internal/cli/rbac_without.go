@@ -26,7 +26,7 @@ A BINDING is NAME for a ClusterRoleBinding, NAMESPACE/NAME for a RoleBinding.
 Exit codes: 0 nothing in the logs would have been denied, 1 something would, 2
 wrong usage, 3 an input could not all be read.`,
 		Example: `  merlon rbac without devs-edit -f deploy/
-  merlon rbac without shop/web -f deploy/ --audit /var/log/kubernetes/`,
+  merlon rbac without shop/web --cluster --audit /var/log/kubernetes/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check("without"); err != nil {
 				return err

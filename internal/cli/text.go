@@ -5,6 +5,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"unicode"
 	"text/tabwriter"
 )
 
@@ -16,7 +17,8 @@ var quoted = regexp.MustCompile("(cannot unmarshal \\S+) `[^`]*`|(unknown anchor
 // are shown, not sent, and values that the YAML library quotes are left out.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 ||
+			unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co) {
 			return '\uFFFD'
 		}
 		return r

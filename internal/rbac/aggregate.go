@@ -48,7 +48,7 @@ func (x *Index) unlabel(o *fact.Object) {
 func (x *Index) aggregate() {
 	for _, o := range x.aggregating.get("") {
 		key := roleKey{"", o.Name}
-		old := x.roles.get(key)
+		old := x.role(key)
 		if old == nil || old.object != o {
 			continue
 		}

@@ -26,17 +26,12 @@ const byMasters = "members of system:masters may do everything"
 
 // Can reports whether the user may do what is asked, by any authorizer.
 func (x *Index) Can(u User, q Request) bool {
-	if slices.Contains(u.Groups, Masters) {
+	a := ask(q)
+	if u.Name != "" && x.lets(x.users.get(u.Name), &a) {
 		return true
 	}
-	a := ask(q)
-	var buffer [8]Subject
-	for _, s := range u.subjects(buffer[:0]) {
-		h := x.bySubject.get(s)
-		if h == nil {
-			continue
-		}
-		if x.any(h.everywhere, &a) || a.Namespace != "" && x.any(h.of(a.Namespace), &a) {
+	for _, g := range u.Groups {
+		if g == Masters || x.lets(x.groups.get(g), &a) {
 			return true
 		}
 	}
@@ -46,14 +41,33 @@ func (x *Index) Can(u User, q Request) bool {
 	return false
 }
 
-// any reports whether one of some bindings allows a request.
-func (x *Index) any(list []*binding, q *asked) bool {
-	for _, b := range list {
-		if r := x.roles.get(b.role); r != nil && r.allows(q) != nil {
+// lets reports whether one of the bindings of a subject allows a request.
+func (x *Index) lets(h *held, q *asked) bool {
+	if h == nil {
+		return false
+	}
+	for _, e := range h.in(0) {
+		if x.slots.at(e.slot).allows(q) != nil {
+			return true
+		}
+	}
+	if q.space == 0 {
+		return false
+	}
+	for _, e := range h.in(q.space) {
+		if x.slots.at(e.slot).allows(q) != nil && e.namespace == q.Namespace {
 			return true
 		}
 	}
 	return false
+}
+
+// allows returns the first rule of the role there that allows a request, or nil.
+func (s *slot) allows(q *asked) *rule {
+	if s.verb&q.verb == 0 || s.word&q.word == 0 {
+		return nil
+	}
+	return s.role.allows(q)
 }
 
 // Why returns every binding by which the user may do what is asked, each with
@@ -62,13 +76,9 @@ func (x *Index) any(list []*binding, q *asked) bool {
 func (x *Index) Why(u User, q Request) []Grant {
 	a := ask(q)
 	var out []Grant
-	for _, s := range u.subjects(nil) {
+	for _, s := range u.subjects() {
 		for _, ns := range scopes(a.Namespace) {
-			for _, b := range x.bySubject.get(s).of(ns) {
-				if g, ok := x.grant(b, s, &a); ok {
-					out = append(out, g)
-				}
-			}
+			out = x.grants(s, ns, &a, out)
 		}
 		if s == (Subject{Kind: GroupKind, Name: Masters}) {
 			out = append(out, Grant{Subject: s, By: byMasters})
@@ -89,122 +99,26 @@ func scopes(namespace string) []string {
 	return []string{"", namespace}
 }
 
-func (x *Index) grant(b *binding, s Subject, q *asked) (Grant, bool) {
-	r := x.roles.get(b.role)
-	if r == nil {
-		return Grant{}, false
-	}
-	one := r.allows(q)
-	if one == nil {
-		return Grant{}, false
-	}
-	return Grant{Subject: s, Namespace: b.namespace, Binding: b.object, Role: r.object, Rule: one.value, From: one.from}, true
-}
-
-// Who returns everybody who may do what is asked, in order, each subject once
-// for every binding that lets it: subjects as bindings name them, so that whoever
-// is in a group is meant by the group; system:masters; and nodes.
-func (x *Index) Who(q Request) []Grant {
-	a := ask(q)
-	var out []Grant
-	for _, ns := range scopes(a.Namespace) {
-		out = x.whoIn(ns, &a, out)
-	}
-	return x.rest(out, &a)
-}
-
-// Anywhere is Who for a request of any namespace: those who may do it everywhere,
-// and those who may in one or another.
-func (x *Index) Anywhere(q Request) []Grant {
-	q.Namespace = ""
-	a := ask(q)
-	out := x.whoIn("", &a, nil)
-	for _, ns := range x.boundNamespaces() {
-		in := a
-		in.Namespace = ns
-		out = x.whoIn(ns, &in, out)
-	}
-	return x.rest(out, &a)
-}
-
-// boundNamespaces returns every namespace with a RoleBinding.
-func (x *Index) boundNamespaces() []string {
-	seen := map[string]bool{}
-	for at := range x.byRole.all {
-		if at.namespace != "" {
-			seen[at.namespace] = true
+// grants adds how bindings of a subject in a namespace, or everywhere, allow a
+// request.
+func (x *Index) grants(s Subject, namespace string, q *asked, out []Grant) []Grant {
+	for _, e := range x.held(s).in(space(namespace)) {
+		if e.namespace != namespace {
+			continue
 		}
-	}
-	return sortedKeys(seen)
-}
-
-func (x *Index) whoIn(ns string, a *asked, out []Grant) []Grant {
-	for _, home := range scopes(ns) {
-		seen := map[*role]bool{} // only roles that several words lead to are met twice
-		words := a.words()
-		for i, word := range words {
-			if i > 0 && word == "" {
-				continue
-			}
-			for _, r := range x.mentions.get(mention{home, word}) {
-				if i > 0 && seen[r] {
-					continue
-				}
-				one := r.allows(a)
-				if one == nil {
-					continue
-				}
-				seen[r] = true
-				out = x.holders(r, one, ns, out)
-			}
+		at := x.slots.at(e.slot)
+		if one := at.allows(q); one != nil {
+			out = append(out, grant(s, e.binding, at.role, one))
 		}
 	}
 	return out
 }
 
-// holders adds the subjects of the bindings to a role in a scope, for one rule.
-func (x *Index) holders(r *role, one *rule, ns string, out []Grant) []Grant {
-	list := x.byRole.get(roleScope{r.key, ns})
-	if need := len(out) + 2*len(list); need > cap(out) {
-		out = slices.Grow(out, max(need, 2*cap(out), 64)-len(out))
-	}
-	for _, b := range list {
-		for i, s := range b.subjects {
-			if !slices.Contains(b.subjects[:i], s) {
-				out = append(out, Grant{Subject: s, Namespace: ns, Binding: b.object, Role: r.object, Rule: one.value, From: one.from})
-			}
-		}
-	}
-	return out
-}
-
-// rest adds those who may do it without a binding, and puts all in order.
-func (x *Index) rest(out []Grant, a *asked) []Grant {
-	out = append(out, Grant{Subject: Subject{Kind: GroupKind, Name: Masters}, By: byMasters})
-	for _, n := range x.graph().holders(a) {
-		out = append(out, Grant{Subject: Subject{Kind: UserKind, Name: nodePrefix + n.node}, By: byNode(n.why)})
-	}
-	slices.SortFunc(out, func(a, b Grant) int { return compareGrants(&a, &b) })
-	return out
+func grant(s Subject, b *binding, r *role, one *rule) Grant {
+	return Grant{Subject: s, Namespace: b.namespace, Binding: b.object, Role: r.object, Rule: one.value, From: one.from}
 }
 
 func byNode(why string) string { return "node authorizer: " + why }
-
-func compareGrants(a, b *Grant) int {
-	if a.Subject != b.Subject {
-		return a.Subject.compare(b.Subject)
-	}
-	if a.Namespace != b.Namespace {
-		return strings.Compare(a.Namespace, b.Namespace)
-	}
-	if a.Binding == nil || b.Binding == nil {
-		return cmp.Compare(btoi(a.Binding == nil), btoi(b.Binding == nil))
-	}
-	return cmp.Or(
-		strings.Compare(a.Binding.Kind, b.Binding.Kind), strings.Compare(a.Binding.Name, b.Binding.Name),
-		strings.Compare(a.Binding.Origin.File, b.Binding.Origin.File), cmp.Compare(a.Binding.Origin.Doc, b.Binding.Origin.Doc),
-	)
-}
 
 func btoi(b bool) int {
 	if b {
@@ -217,18 +131,17 @@ func btoi(b bool) int {
 // it: by name first, then by group; everywhere first, then by namespace.
 func (x *Index) Show(u User) []Grant {
 	var out []Grant
-	for _, s := range u.subjects(nil) {
+	for _, s := range u.subjects() {
 		if s == (Subject{Kind: GroupKind, Name: Masters}) {
 			out = append(out, Grant{Subject: s, By: byMasters})
 		}
-		for _, b := range x.bindingsOf(s) {
-			r := x.roles.get(b.role)
+		for _, e := range x.held(s).byNamespace() {
+			r := x.slots.at(e.slot).role
 			if r == nil {
 				continue
 			}
 			for i := range r.rules {
-				one := &r.rules[i]
-				out = append(out, Grant{Subject: s, Namespace: b.namespace, Binding: b.object, Role: r.object, Rule: one.value, From: one.from})
+				out = append(out, grant(s, e.binding, r, &r.rules[i]))
 			}
 		}
 	}
@@ -240,38 +153,27 @@ func (x *Index) Show(u User) []Grant {
 	return out
 }
 
-// bindingsOf returns the bindings of a subject, everywhere first, then by
-// namespace.
-func (x *Index) bindingsOf(s Subject) []*binding {
-	h := x.bySubject.get(s)
-	if h == nil {
-		return nil
-	}
-	out := slices.Clone(h.everywhere)
-	for _, n := range h.in {
-		out = append(out, n.bindings...)
-	}
-	return out
-}
-
 // Subjects returns everybody whom a binding names, in order.
 func (x *Index) Subjects() []Subject {
 	var out []Subject
-	for s := range x.bySubject.all {
-		out = append(out, s)
+	for _, t := range [...]*table[string, *held]{x.users, x.groups} {
+		for _, h := range t.all {
+			out = append(out, h.subject)
+		}
 	}
-	slices.SortFunc(out, Subject.compare)
+	slices.SortFunc(out, func(a, b Subject) int { return a.compare(&b) })
 	return out
 }
 
 // Namespaces returns where a subject, by this very name, has RoleBindings.
-func (x *Index) Namespaces(s Subject) []string { return x.bySubject.get(s).namespaces() }
+func (x *Index) Namespaces(s Subject) []string { return x.held(s).namespaces() }
 
-// Bindings returns the bindings that name a subject.
+// Bindings returns the bindings that name a subject, those that hold everywhere
+// first, then by namespace.
 func (x *Index) Bindings(s Subject) []*fact.Object {
 	var out []*fact.Object
-	for _, b := range x.bindingsOf(s) {
-		out = append(out, b.object)
+	for _, e := range x.held(s).byNamespace() {
+		out = append(out, e.object)
 	}
 	return out
 }
@@ -281,7 +183,7 @@ func (x *Index) Bindings(s Subject) []*fact.Object {
 func (x *Index) Dangling() []*fact.Object {
 	var out []*fact.Object
 	for o, b := range x.bindings.all {
-		if x.roles.get(b.role) == nil {
+		if x.role(b.role) == nil {
 			out = append(out, o)
 		}
 	}
@@ -294,7 +196,7 @@ func (x *Index) Dangling() []*fact.Object {
 // Role returns the role that a binding binds: nil when it is nowhere, neither
 // in the input nor among the roles of every cluster.
 func (x *Index) Role(o *fact.Object) *fact.Object {
-	if r := x.roles.get(compileBinding(o).role); r != nil {
+	if r := x.role(compileBinding(o).role); r != nil {
 		return r.object
 	}
 	return nil
@@ -310,7 +212,7 @@ func (x *Index) Rules(o *fact.Object) []fact.Value {
 	default:
 		key = roleKey{o.InNamespace(), o.Name}
 	}
-	r := x.roles.get(key)
+	r := x.role(key)
 	var rules []rule
 	switch {
 	case r != nil && (r.object == o || strings.HasSuffix(o.Kind, "Binding")):
@@ -334,10 +236,10 @@ func (x *Index) Rules(o *fact.Object) []fact.Value {
 func (x *Index) Account(namespace, name string) []*fact.Object {
 	var out []*fact.Object
 	u := Subject{Kind: ServiceAccountKind, Namespace: namespace, Name: name}.User()
-	for _, s := range u.subjects(nil) {
-		for _, b := range x.bindingsOf(s) {
-			if !Builtin(b.object) {
-				out = append(out, b.object)
+	for _, s := range u.subjects() {
+		for _, b := range x.Bindings(s) {
+			if !IsDefault(b) {
+				out = append(out, b)
 			}
 		}
 	}
@@ -363,17 +265,11 @@ func (x *Index) Held(s Subject, q Request) []Grant {
 	}
 	var out []Grant
 	for _, ns := range namespaces {
-		for _, b := range x.bySubject.get(s).of(ns) {
-			if IsDefault(b.object) {
-				continue
-			}
-			a := ask(q)
-			a.Namespace = ns
-			if g, ok := x.grant(b, s, &a); ok {
-				out = append(out, g)
-			}
-		}
+		q.Namespace = ns
+		a := ask(q)
+		out = x.grants(s, ns, &a, out)
 	}
+	out = slices.DeleteFunc(out, func(g Grant) bool { return IsDefault(g.Binding) })
 	if s == (Subject{Kind: GroupKind, Name: Masters}) {
 		return nil // known, and not by a binding
 	}
@@ -386,7 +282,7 @@ func (x *Index) Held(s Subject, q Request) []Grant {
 // Given returns the subjects that a binding names which not every cluster has.
 func (x *Index) Given() []Subject {
 	return slices.DeleteFunc(x.Subjects(), func(s Subject) bool {
-		return !slices.ContainsFunc(x.bindingsOf(s), func(b *binding) bool { return !IsDefault(b.object) })
+		return !slices.ContainsFunc(x.held(s).list, func(e entry) bool { return !IsDefault(e.object) })
 	})
 }
 

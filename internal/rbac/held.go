@@ -1,87 +1,120 @@
 package rbac
 
 import (
+	"cmp"
+	"hash/maphash"
 	"slices"
 	"strings"
+
+	"github.com/merlon-security/merlon/internal/fact"
 )
 
-// held is what one subject holds: its bindings, by where they hold.
+// held is what bindings give: to one subject, or of one role. They are ordered
+// by the hash of their namespace, those that hold everywhere first, and then as
+// their objects are, so that a change and making all anew give the same order.
 type held struct {
-	everywhere []*binding
-	in         []inNamespace // sorted by namespace
+	subject Subject // for that of a subject
+	list    []entry
 }
 
-type inNamespace struct {
-	namespace string
-	bindings  []*binding
+// entry is a binding, with what a question looks at first.
+type entry struct {
+	space uint64 // of its namespace
+	slot  uint32 // of its role
+	*binding
 }
 
-// find returns where a namespace is, or would be, in the list.
-func (h *held) find(namespace string) (int, bool) {
-	return slices.BinarySearchFunc(h.in, namespace, func(n inNamespace, name string) int { return strings.Compare(n.namespace, name) })
-}
-
-// of returns the bindings in one scope, "" for those that hold everywhere. A nil
-// held has none.
-func (h *held) of(namespace string) []*binding {
-	if h == nil || namespace == "" && len(h.everywhere) == 0 {
-		return nil
-	}
+// space hashes a namespace; that of "", everywhere, is 0. Namespaces may share
+// one, so that names are compared, too.
+func space(namespace string) uint64 {
 	if namespace == "" {
-		return h.everywhere
+		return 0
 	}
-	if at, ok := h.find(namespace); ok {
-		return h.in[at].bindings
-	}
-	return nil
+	return maphash.String(seed, namespace) | 1
 }
 
-// clone returns a copy that may be changed; lists are copied when they are.
-func (h *held) clone() *held {
-	n := &held{everywhere: slices.Clip(h.everywhere), in: slices.Clone(h.in)}
-	for i := range n.in {
-		n.in[i].bindings = slices.Clip(n.in[i].bindings)
-	}
-	return n
-}
-
-func (h *held) add(b *binding) {
-	if b.namespace == "" {
-		h.everywhere = append(h.everywhere, b)
-		return
-	}
-	at, ok := h.find(b.namespace)
-	if !ok {
-		h.in = slices.Insert(h.in, at, inNamespace{namespace: b.namespace})
-	}
-	h.in[at].bindings = append(h.in[at].bindings, b)
-}
-
-func (h *held) remove(b *binding) {
-	without := func(list []*binding) []*binding {
-		return slices.DeleteFunc(slices.Clone(list), func(x *binding) bool { return x == b })
-	}
-	if b.namespace == "" {
-		h.everywhere = without(h.everywhere)
-		return
-	}
-	at, ok := h.find(b.namespace)
-	if !ok {
-		return
-	}
-	if h.in[at].bindings = without(h.in[at].bindings); len(h.in[at].bindings) == 0 {
-		h.in = slices.Delete(h.in, at, at+1)
-	}
-}
-
-// namespaces returns where the subject has RoleBindings, sorted.
-func (h *held) namespaces() []string {
+// in returns the bindings with a space. A nil held has none.
+func (h *held) in(space uint64) []entry {
 	if h == nil {
 		return nil
 	}
-	out := make([]string, len(h.in))
-	for i, n := range h.in {
-		out[i] = n.namespace
+	from := 0
+	if space != 0 {
+		from = h.first(space)
+	}
+	to := from
+	for to < len(h.list) && h.list[to].space == space {
+		to++
+	}
+	return h.list[from:to]
+}
+
+// first returns the place of the first binding whose space is not smaller.
+func (h *held) first(space uint64) int {
+	low, high := 0, len(h.list)
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		if h.list[mid].space < space {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+func (h *held) clone() *held { return &held{h.subject, slices.Clip(h.list)} }
+
+// add adds an entry in its place. unordered puts it at the end, until sort.
+func (h *held) add(e entry, unordered bool) {
+	if unordered {
+		h.list = append(h.list, e)
+		return
+	}
+	at, _ := slices.BinarySearchFunc(h.list, e, compareEntries)
+	h.list = slices.Insert(h.list, at, e)
+}
+
+func (h *held) sort() {
+	if !slices.IsSortedFunc(h.list, compareEntries) {
+		slices.SortStableFunc(h.list, compareEntries)
+	}
+}
+
+func (h *held) remove(b *binding) {
+	h.list = slices.DeleteFunc(slices.Clone(h.list), func(e entry) bool { return e.binding == b })
+}
+
+func compareEntries(a, b entry) int {
+	if a.space != b.space {
+		return cmp.Compare(a.space, b.space)
+	}
+	return compareObjects(a.object, b.object)
+}
+
+// compareObjects orders objects as snapshots do, built-in ones first.
+func compareObjects(a, b *fact.Object) int {
+	return cmp.Or(cmp.Compare(btoi(!Builtin(a)), btoi(!Builtin(b))), fact.Compare(a, b))
+}
+
+// byNamespace returns the bindings in an order for people: everywhere first,
+// then by the names of namespaces.
+func (h *held) byNamespace() []entry {
+	if h == nil {
+		return nil
+	}
+	out := slices.Clone(h.list)
+	slices.SortStableFunc(out, func(a, b entry) int { return strings.Compare(a.namespace, b.namespace) })
+	return out
+}
+
+// namespaces returns where there are RoleBindings, sorted.
+func (h *held) namespaces() []string {
+	var out []string
+	for _, e := range h.byNamespace() {
+		if e.namespace != "" && (len(out) == 0 || out[len(out)-1] != e.namespace) {
+			out = append(out, e.namespace)
+		}
 	}
 	return out
 }

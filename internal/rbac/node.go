@@ -26,6 +26,16 @@ const nodeRules = `ClusterRole node-authorizer
   get,list,watch on runtimeclasses in node.k8s.io
 `
 
+// Kinds returns the kinds of objects that an Index looks at: what it needs of a
+// cluster.
+func Kinds() []string {
+	return []string{
+		Group + "/ClusterRole", Group + "/ClusterRoleBinding", Group + "/Role", Group + "/RoleBinding",
+		"Pod", "PersistentVolume", "storage.k8s.io/VolumeAttachment", "resource.k8s.io/ResourceSlice",
+		"certificates.k8s.io/PodCertificateRequest",
+	}
+}
+
 // holding is what holds an object on nodes.
 type holding struct {
 	resource        string // as in a request, with the group behind a dot

@@ -3,6 +3,7 @@ package rbac
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // allows returns why the Node authorizer lets a node do what is asked, or "".
@@ -48,6 +49,31 @@ func nodeAccess(q *asked) (access, bool) {
 	}
 	return all[q.Subresource], true
 }
+
+// OfNodes reports whether the Node authorizer decides about a request by what runs
+// on a node, so that it takes all pods to answer.
+func OfNodes(q Request) bool {
+	a := ask(q)
+	p, limited := nodeAccess(&a)
+	return q.Path == "" && limited && contains(p.related, q.Verb)
+}
+
+// IsNode reports whether a user is a node.
+func (u User) IsNode() bool { return u.node() != "" }
+
+// NodeMay reports whether the Node authorizer lets a user do what is asked, if
+// something on the node refers to what is asked for.
+func NodeMay(u User, q Request) bool {
+	n := u.node()
+	if n == "" {
+		return false
+	}
+	a := ask(q)
+	return nodeless().allows(n, &a) != "" || OfNodes(q) && q.Name != ""
+}
+
+// nodeless knows what nodes may do on which nothing runs.
+var nodeless = sync.OnceValue(func() *graph { return newGraph(nil) })
 
 // accesses are the limited resources, by resource and group, then subresource.
 var accesses = map[holding]map[string]access{

@@ -80,7 +80,7 @@ var resourceGroups = sync.OnceValue(func() map[string]string {
 // wildcard allows.
 func Atoms(rule fact.Value, namespace string) []Request {
 	o := fact.Object{Root: rule}
-	r := compileRule(rule, &o)
+	r := (&compiler{}).rule(rule, &o)
 	var out []Request
 	for _, verb := range r.verbs {
 		for _, path := range r.paths {
@@ -109,13 +109,18 @@ func (q Request) Covers(other Request) bool {
 	if q.Namespace != "" && (other.Path != "" || q.Namespace != other.Namespace) {
 		return false
 	}
-	r := rule{verbs: []string{q.Verb}, groups: []string{q.Group}, resources: []string{ask(q).combined}}
+	word := q.Resource
+	if q.Subresource != "" {
+		word += "/" + q.Subresource
+	}
+	r := rule{verbs: []string{q.Verb}, groups: []string{q.Group}, resources: []string{word}}
 	if q.Path != "" {
 		r = rule{verbs: []string{q.Verb}, paths: []string{q.Path}}
 	}
 	if q.Name != "" {
 		r.names = []string{q.Name}
 	}
+	r.mark()
 	a := ask(other)
 	return r.allows(&a)
 }

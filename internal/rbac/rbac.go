@@ -22,11 +22,13 @@ const Group = "rbac.authorization.k8s.io"
 // immutable and safe for concurrent use.
 type Index struct {
 	objects     *lists[fact.Ref, *fact.Object] // all of one name, built-in ones first
-	roles       *table[roleKey, *role]
+	slots       *vector[slot]                  // roles
+	slotOf      *table[roleKey, uint32]
+	free        []uint32 // slots of no role
 	bindings    *table[*fact.Object, *binding]
-	bySubject   *table[Subject, *held]
-	byRole      *lists[roleScope, *binding]
-	mentions    *lists[mention, *role]       // roles by the words of their rules
+	users       *table[string, *held] // service accounts are users, by their user names
+	groups      *table[string, *held]
+	mentions    *lists[mention, uint32]      // slots of roles by the words of their rules
 	labelled    *lists[label, *fact.Object]  // ClusterRoles by label
 	aggregating *lists[string, *fact.Object] // ClusterRoles whose rules others make, under ""
 	whole       bool                         // the objects are all that a cluster has
@@ -37,16 +39,20 @@ type Index struct {
 }
 
 type (
-	// roleScope is a role and where bindings to it hold.
-	roleScope struct {
-		role      roleKey
-		namespace string
-	}
 	// mention is a word in the rules of the roles of a namespace, "" for
 	// ClusterRoles.
 	mention struct{ namespace, word string }
 	label   struct{ key, value string }
 )
+
+// slot is the place of a role. Bindings keep the place, so that a role that
+// changes leaves them as they are; and what a role may match stands with those
+// of others, so that a question needs to look at few roles.
+type slot struct {
+	verb, word bits  // zero without a role
+	role       *role // nil when bindings name it and it is nowhere
+	bound      *held // the bindings to it
+}
 
 // binding is one compiled RoleBinding or ClusterRoleBinding. It is immutable.
 type binding struct {
@@ -83,11 +89,12 @@ func Only(objects []*fact.Object) *Index {
 func index(own []*fact.Object, whole bool, g func() *graph) *Index {
 	x := &Index{
 		objects:     newLists[fact.Ref, *fact.Object](hashRef),
-		roles:       newTable[roleKey, *role](func(k roleKey) uint64 { return hashOf(k.name, k.namespace) }),
+		slots:       &vector[slot]{},
+		slotOf:      newTable[roleKey, uint32](func(k roleKey) uint64 { return hashOf(k.name, k.namespace) }),
 		bindings:    newTable[*fact.Object, *binding](func(o *fact.Object) uint64 { return hashOf(o.Name, o.Namespace) }),
-		bySubject:   newTable[Subject, *held](func(s Subject) uint64 { return hashOf(s.Name, s.Namespace) }),
-		byRole:      newLists[roleScope, *binding](func(k roleScope) uint64 { return hashOf(k.role.name, k.namespace) }),
-		mentions:    newLists[mention, *role](func(k mention) uint64 { return hashOf(k.word, k.namespace) }),
+		users:       newTable[string, *held](hashName),
+		groups:      newTable[string, *held](hashName),
+		mentions:    newLists[mention, uint32](func(k mention) uint64 { return hashOf(k.word, k.namespace) }),
 		labelled:    newLists[label, *fact.Object](func(k label) uint64 { return hashOf(k.key, k.value) }),
 		aggregating: newLists[string, *fact.Object](func(k string) uint64 { return hashOf(k, "") }),
 		building:    true, graph: g, whole: whole,
@@ -108,8 +115,24 @@ func index(own []*fact.Object, whole bool, g func() *graph) *Index {
 		x.activate(ref)
 	}
 	x.aggregate()
+	x.order()
 	x.building = false
 	return x
+}
+
+// order puts in order what was added without.
+func (x *Index) order() {
+	for _, h := range x.users.all {
+		h.sort()
+	}
+	for _, h := range x.groups.all {
+		h.sort()
+	}
+	for i := range x.slots.len {
+		if h := x.slots.at(i).bound; h != nil {
+			h.sort()
+		}
+	}
 }
 
 // whole reports whether objects come from a cluster that has its default roles:
@@ -156,7 +179,7 @@ func (x *Index) activate(ref fact.Ref) {
 func (x *Index) deactivate(ref fact.Ref) {
 	switch ref.Kind {
 	case "ClusterRole", "Role":
-		if r := x.roles.get(roleKey{ref.Namespace, ref.Name}); r != nil {
+		if r := x.role(roleKey{ref.Namespace, ref.Name}); r != nil {
 			x.removeRole(r)
 			x.unlabel(r.object)
 		}
@@ -169,53 +192,126 @@ func (x *Index) deactivate(ref fact.Ref) {
 	}
 }
 
+// role returns a role, or nil.
+func (x *Index) role(k roleKey) *role {
+	if at, ok := x.slotOf.lookup(k); ok {
+		return x.slots.at(at).role
+	}
+	return nil
+}
+
+// slotFor returns the place of a role, which it makes when there is none.
+func (x *Index) slotFor(k roleKey) uint32 {
+	at, ok := x.slotOf.lookup(k)
+	if ok {
+		return at
+	}
+	if n := len(x.free); n > 0 {
+		at, x.free = x.free[n-1], x.free[:n-1:n-1]
+	} else {
+		at = x.slots.grow()
+	}
+	x.slotOf.set(k, at)
+	return at
+}
+
+// release gives a place back that neither a role nor a binding needs.
+func (x *Index) release(k roleKey, at uint32) {
+	if s := x.slots.at(at); s.role == nil && s.bound == nil {
+		x.slotOf.delete(k)
+		x.free = append(x.free, at)
+	}
+}
+
 func (x *Index) addRole(r *role) {
-	x.roles.set(r.key, r)
+	at := x.slotFor(r.key)
+	s := x.slots.edit(at)
+	s.role, s.verb, s.word = r, r.verb, r.word
 	for _, w := range r.words() {
-		x.mentions.add(mention{r.key.namespace, w}, r, x.building)
+		x.mentions.add(mention{r.key.namespace, w}, at, x.building)
 	}
 }
 
 func (x *Index) removeRole(r *role) {
-	x.roles.delete(r.key)
+	at := x.slotFor(r.key)
+	s := x.slots.edit(at)
+	s.role, s.verb, s.word = nil, 0, 0
 	for _, w := range r.words() {
-		x.mentions.remove(mention{r.key.namespace, w}, r)
+		x.mentions.remove(mention{r.key.namespace, w}, at)
 	}
+	x.release(r.key, at)
+}
+
+// of returns where what a subject holds stands, and under which name.
+func (x *Index) of(s Subject) (*table[string, *held], string) {
+	switch s.Kind {
+	case GroupKind:
+		return x.groups, s.Name
+	case ServiceAccountKind:
+		return x.users, accountPrefix + s.Namespace + ":" + s.Name
+	}
+	return x.users, s.Name
+}
+
+func (x *Index) held(s Subject) *held {
+	t, name := x.of(s)
+	return t.get(name)
 }
 
 func (x *Index) bind(o *fact.Object) {
 	b := compileBinding(o)
 	x.bindings.set(o, b)
-	x.byRole.add(roleScope{b.role, b.namespace}, b, x.building)
+	e := entry{space(b.namespace), x.slotFor(b.role), b}
+	at := x.slots.edit(e.slot)
+	at.bound = x.with(at.bound, e)
 	for i, s := range b.subjects {
-		if slices.Contains(b.subjects[:i], s) {
-			continue
-		}
-		h := x.bySubject.get(s)
+		t, name := x.of(s)
+		h := t.get(name)
+		n := x.with(h, e)
 		if h == nil {
-			h = &held{}
-		} else if !x.building {
-			h = h.clone()
+			n.subject = s
 		}
-		h.add(b)
-		x.bySubject.set(s, h)
+		if b.subjects[i] = n.subject; n != h {
+			t.set(name, n)
+		}
 	}
+}
+
+// with adds an entry to a list, or to a copy of it when others have seen it.
+func (x *Index) with(h *held, e entry) *held {
+	switch {
+	case h == nil:
+		h = &held{}
+	case !x.building:
+		h = h.clone()
+	}
+	h.add(e, x.building)
+	return h
 }
 
 func (x *Index) unbind(b *binding) {
 	x.bindings.delete(b.object)
-	x.byRole.remove(roleScope{b.role, b.namespace}, b)
-	for i, s := range b.subjects {
-		if slices.Contains(b.subjects[:i], s) {
-			continue
-		}
-		h := x.bySubject.get(s).clone()
-		if h.remove(b); len(h.everywhere)+len(h.in) == 0 {
-			x.bySubject.delete(s)
+	slot := x.slotFor(b.role)
+	at := x.slots.edit(slot)
+	at.bound = without(at.bound, b)
+	x.release(b.role, slot)
+	for _, s := range b.subjects {
+		t, name := x.of(s)
+		if h := without(t.get(name), b); h != nil {
+			t.set(name, h)
 		} else {
-			x.bySubject.set(s, h)
+			t.delete(name)
 		}
 	}
+}
+
+// without returns a list without a binding, nil for an empty one.
+func without(h *held, b *binding) *held {
+	h = h.clone()
+	if h.remove(b); len(h.list) == 0 {
+		return nil
+	}
+	return h
 }
 
 // compileBinding reads a binding. A subject of a kind that RBAC does not know,
@@ -236,25 +332,41 @@ func compileBinding(o *fact.Object) *binding {
 	if !b.valid {
 		b.role = roleKey{"", "\x00no role"}
 	}
-	for v := range o.Root.Get(keySubjects).Children() {
-		s := Subject{Kind: SubjectKind(v.Get(keyKind).Str()), Name: v.Get(keyName).Str()}
-		switch s.Kind {
-		case UserKind:
-			s = userSubject(s.Name)
-		case ServiceAccountKind:
-			if s.Namespace = v.Get(keyNamespace).Str(); s.Namespace == "" {
-				s.Namespace = b.namespace
-			}
-			if s.Namespace == "" {
-				continue
-			}
-		case GroupKind:
-		default:
-			continue
+	list := o.Root.Get(keySubjects)
+	seen := map[Subject]bool{}
+	for v := range list.Children() {
+		if s, ok := subjectOf(v, b.namespace); ok && (list.Len() == 1 || !seen[s]) {
+			seen[s] = true
+			b.subjects = append(b.subjects, s)
 		}
-		b.subjects = append(b.subjects, s)
 	}
 	return b
+}
+
+// subjectOf reads a subject of a binding in a namespace. A service account and a
+// user of its user name are the same.
+func subjectOf(v fact.Value, namespace string) (Subject, bool) {
+	s := Subject{Kind: SubjectKind(v.Get(keyKind).Str()), Name: v.Get(keyName).Str()}
+	if s.Name == "" {
+		return s, false // the API server refuses it
+	}
+	switch s.Kind {
+	case UserKind:
+		return userSubject(s.Name), true
+	case GroupKind:
+		s.Kind = GroupKind // equal strings at one place are told equal at once
+		return s, true
+	case ServiceAccountKind:
+		s.Kind = ServiceAccountKind
+		if s.Namespace = v.Get(keyNamespace).Str(); s.Namespace == "" {
+			s.Namespace = namespace
+		}
+		if strings.Contains(s.Namespace, ":") || strings.Contains(s.Name, ":") {
+			return userSubject(accountPrefix + s.Namespace + ":" + s.Name), s.Namespace != ""
+		}
+		return s, s.Namespace != ""
+	}
+	return s, false
 }
 
 var (
@@ -269,10 +381,10 @@ var (
 // not touch.
 func (x *Index) Apply(changes ...fact.Change) *Index {
 	n := &Index{
-		objects: x.objects.fork(), roles: x.roles.fork(), bindings: x.bindings.fork(),
-		bySubject: x.bySubject.fork(),
-		byRole:    x.byRole.fork(), mentions: x.mentions.fork(), labelled: x.labelled.fork(),
-		aggregating: x.aggregating.fork(), graph: x.graph, whole: x.whole, only: x.only,
+		objects: x.objects.fork(), slots: x.slots.fork(), slotOf: x.slotOf.fork(), free: slices.Clip(x.free),
+		bindings: x.bindings.fork(), users: x.users.fork(), groups: x.groups.fork(),
+		mentions: x.mentions.fork(), labelled: x.labelled.fork(), aggregating: x.aggregating.fork(),
+		graph: x.graph, whole: x.whole, only: x.only,
 	}
 	again, recheck := false, false
 	var others []fact.Change

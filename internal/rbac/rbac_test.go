@@ -123,6 +123,9 @@ func TestApply(t *testing.T) {
 		subject := fmt.Sprintf("subjects: [{kind: User, name: %s}, {kind: ServiceAccount, name: %s, namespace: %s}]\n", word("u", 5), word("s", 3), word("ns", 3))
 		switch r.IntN(7) {
 		case 0:
+			if r.IntN(4) == 0 {
+				rules = "rules:\n" + strings.Repeat("- {apiGroups: [''], resources: [r0], resourceNames: [x], verbs: [v0]}\n", 20) + "- {apiGroups: ['*'], resources: ['*', r1], verbs: ['*']}\n"
+			}
 			text = v1 + "kind: ClusterRole\nmetadata: {name: " + word("c", 8) + ", labels: {part: " + word("p", 2) + "}}\n" + rules
 		case 1:
 			text = v1 + "kind: ClusterRole\nmetadata: {name: " + word("c", 8) + "}\naggregationRule: {clusterRoleSelectors: [{matchLabels: {part: " + word("p", 2) + "}}]}\nrules: []\n"
@@ -141,18 +144,25 @@ func TestApply(t *testing.T) {
 	}
 	x, s := rbac.New(nil), &fact.Snapshot{}
 	for i := range 1500 {
-		c := fact.Change{Op: fact.Upsert, Object: object()}
-		if r.IntN(3) == 0 && len(s.Objects()) > 0 {
-			c = fact.Change{Op: fact.Delete, Object: s.Objects()[r.IntN(len(s.Objects()))]}
+		var c []fact.Change // most often one
+		for {
+			if objects := s.Objects(); r.IntN(3) == 0 && len(objects) > len(c) {
+				c = append(c, fact.Change{Op: fact.Delete, Object: objects[r.IntN(len(objects))]})
+			} else {
+				c = append(c, fact.Change{Op: fact.Upsert, Object: object()})
+			}
+			if r.IntN(4) > 0 {
+				break
+			}
 		}
 		before := everything(x)
-		n := x.Apply(c)
+		n := x.Apply(c...)
 		if i%50 == 0 {
 			if diff := cmp.Diff(before, everything(x)); diff != "" {
 				t.Fatalf("the index before the change has changed: %s", diff)
 			}
 		}
-		x, s = n, s.Apply(c)
+		x, s = n, s.Apply(c...)
 		if i%25 == 0 {
 			if diff := cmp.Diff(everything(rbac.New(s.Objects())), everything(x)); diff != "" {
 				t.Fatalf("after %d changes (- anew, + applied): %s", i, diff)
@@ -168,6 +178,24 @@ func everything(x *rbac.Index) []string {
 		for _, g := range x.Show(s.User()) {
 			if g.Binding != nil && !rbac.Builtin(g.Binding) {
 				out = append(out, fmt.Sprintf("%s %s %s/%s %s %x", s, g.Subject, g.Namespace, g.Binding.Name, g.Role.Name, g.Rule.Hash()))
+			}
+		}
+	}
+	for _, o := range x.Dangling() {
+		out = append(out, fmt.Sprint("dangling ", o.Kind, o.Namespace, o.Name, o.Origin.Doc))
+	}
+	for _, verb := range []string{"v0", "v1"} {
+		for _, ns := range []string{"", "ns0", "ns1"} {
+			for _, resource := range []string{"r0", "r1", "r2"} {
+				q := rbac.Request{Verb: verb, Resource: resource, Namespace: ns}
+				var list strings.Builder // in order
+				for _, g := range append(x.Who(q), x.Why(rbac.User{Name: "u1", Groups: []string{"g"}}, q)...) {
+					fmt.Fprint(&list, g.Subject, g.Namespace, " ", g.By)
+					if g.Binding != nil {
+						fmt.Fprintf(&list, "%s %d %s %x", g.Binding.Name, g.Binding.Origin.Doc, g.From.Name, g.Rule.Hash())
+					}
+				}
+				out = append(out, fmt.Sprint(q, list.String()))
 			}
 		}
 	}

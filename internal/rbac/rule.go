@@ -40,46 +40,79 @@ func (q Request) String() string {
 // asked is a request with what the rules compare made once.
 type asked struct {
 	Request
-	combined string // resource, or resource/subresource
-	star     string // "*/subresource", or ""
+	verb, word bits
+	space      uint64 // of the namespace
 }
 
 func ask(q Request) asked {
-	a := asked{Request: q, combined: q.Resource}
+	a := asked{Request: q, verb: bitOf(hashWord(q.Verb))}
 	if q.Path != "" {
-		a.Namespace = "" // URLs lie in none
+		a.Namespace, a.word = "", bitOf(urlHash) // URLs lie in none
+		return a
 	}
+	a.space = space(q.Namespace)
+	h := hashWord(q.Resource)
 	if q.Subresource != "" {
-		a.combined += "/" + q.Subresource
-		a.star = "*/" + q.Subresource
+		h = more(more(h, "/"), q.Subresource)
+		a.word = bitOf(more(hashWord("*/"), q.Subresource))
 	}
+	a.word |= bitOf(h)
 	return a
 }
 
-// words returns the resources that a rule may name to match.
-func (q *asked) words() [3]string {
+// hashes returns the hashes of the words that a rule may have to match.
+func (q *asked) hashes() [3]uint64 {
 	if q.Path != "" {
-		return [3]string{urlWord, "", ""}
+		return [3]uint64{urlHash, urlHash, urlHash}
 	}
-	return [3]string{q.combined, "*", q.star}
+	h := [3]uint64{hashWord(q.Resource), hashWord("*"), hashWord("*")}
+	if q.Subresource != "" {
+		h[0] = more(more(h[0], "/"), q.Subresource)
+		h[2] = more(more(h[2], "/"), q.Subresource)
+	}
+	return h
+}
+
+// words returns the words that a rule may have to match, each once.
+func (q *asked) words() []string {
+	switch {
+	case q.Path != "":
+		return []string{urlWord}
+	case q.Subresource != "":
+		return []string{q.Resource + "/" + q.Subresource, "*", "*/" + q.Subresource}
+	case q.Resource == "*":
+		return []string{"*"}
+	}
+	return []string{q.Resource, "*"}
 }
 
 // urlWord stands for non-resource URLs among words. No resource has that name:
 // the API server refuses it.
 const urlWord = "\x00url"
 
+// names reports whether a word of a rule means the resource that is asked for.
+// Source: RBAC's evaluation helpers: "*" alone is a wildcard, "*/x" matches a
+// subresource x of anything, and nothing else is one.
+func (q *asked) names(word string) bool {
+	n := len(q.Subresource)
+	if word == "*" || n == 0 {
+		return word == "*" || word == q.Resource
+	}
+	at := len(word) - n - 1
+	return at >= 0 && word[at] == '/' && word[at+1:] == q.Subresource && (word[:at] == q.Resource || word[:at] == "*")
+}
+
 // rule is one PolicyRule, compiled.
 type rule struct {
 	verbs, groups, resources, names, paths []string
+	verb, word                             bits // of what it may match
 	value                                  fact.Value
 	from                                   *fact.Object // whose document it stands in
 }
 
-// allows reports whether the rule allows the request. Source: RBAC's evaluation
-// helpers: "*" alone is a wildcard, "*/x" matches a subresource x of anything,
-// and nothing else is one.
+// allows reports whether the rule allows the request.
 func (r *rule) allows(q *asked) bool {
-	if !matches(r.verbs, q.Verb) {
+	if r.verb&q.verb == 0 || r.word&q.word == 0 || !matches(r.verbs, q.Verb) {
 		return false
 	}
 	if q.Path != "" {
@@ -88,8 +121,8 @@ func (r *rule) allows(q *asked) bool {
 	if !matches(r.groups, q.Group) || len(r.names) > 0 && !contains(r.names, q.Name) {
 		return false
 	}
-	for _, x := range r.resources {
-		if x == "*" || x == q.combined || q.star != "" && x == q.star {
+	for _, word := range r.resources {
+		if q.names(word) {
 			return true
 		}
 	}
@@ -139,15 +172,23 @@ func compileRules(o *fact.Object) []rule {
 	return out
 }
 
-func compileRule(v fact.Value, from *fact.Object) rule { return (&compiler{}).rule(v, from) }
-
 // compiler reads rules; their words share one array.
 type compiler struct{ words []string }
 
 func (c *compiler) rule(v fact.Value, from *fact.Object) rule {
-	return rule{
+	r := rule{
 		verbs: c.read(v.Get(keyVerbs)), groups: c.read(v.Get(keyGroups)), resources: c.read(v.Get(keyResources)),
 		names: c.read(v.Get(keyNames)), paths: c.read(v.Get(keyPaths)), value: v, from: from,
+	}
+	r.mark()
+	return r
+}
+
+// mark notes what the rule may match.
+func (r *rule) mark() {
+	r.verb, r.word = bitsOf(r.verbs), bitsOf(r.resources)
+	if len(r.paths) > 0 {
+		r.word |= bitOf(urlHash)
 	}
 }
 
@@ -184,40 +225,45 @@ type role struct {
 	key    roleKey
 	object *fact.Object
 	rules  []rule
-	by     map[named2][]int32 // rules by resource and name, in order; nil for few rules
+	by     map[uint64][]int32 // rules by hash of resource and name, in order; nil for few rules
+	verb   bits               // of what it may match
+	word   bits
 }
 
 // roleKey names a role; namespace is "" for a ClusterRole.
 type roleKey struct{ namespace, name string }
 
-// named2 is a word of a rule and a name that the rule is limited to, or "".
-type named2 struct{ word, name string }
-
 func newRole(key roleKey, o *fact.Object, rules []rule) *role {
 	r := &role{key: key, object: o, rules: rules}
+	for i := range rules {
+		r.verb |= rules[i].verb
+		r.word |= rules[i].word
+	}
 	if len(rules) <= manyRules {
 		return r
 	}
-	r.by = map[named2][]int32{}
+	r.by = map[uint64][]int32{}
 	for i := range rules {
 		one := &rules[i]
 		if len(one.paths) > 0 {
-			r.index(named2{urlWord, ""}, i)
+			r.index(urlHash, "", i)
 		}
 		for _, word := range one.resources {
+			h := hashWord(word)
 			if len(one.names) == 0 || len(one.names)*len(one.resources) > maxNamed {
-				r.index(named2{word, ""}, i)
+				r.index(h, "", i)
 				continue
 			}
 			for _, name := range one.names {
-				r.index(named2{word, name}, i)
+				r.index(h, name, i)
 			}
 		}
 	}
 	return r
 }
 
-func (r *role) index(k named2, i int) {
+func (r *role) index(word uint64, name string, i int) {
+	k := nameHash(word, name)
 	list := r.by[k]
 	if n := len(list); n == 0 || list[n-1] != int32(i) {
 		r.by[k] = append(list, int32(i))
@@ -234,28 +280,25 @@ func (r *role) allows(q *asked) *rule {
 		}
 		return nil
 	}
-	best := int32(-1)
-	try := func(k named2) {
-		for _, i := range r.by[k] {
-			if best >= 0 && i >= best {
+	best := len(r.rules)
+	try := func(word uint64, name string) {
+		for _, i := range r.by[nameHash(word, name)] {
+			if int(i) >= best {
 				return
 			}
 			if r.rules[i].allows(q) {
-				best = i
+				best = int(i)
 				return
 			}
 		}
 	}
-	for i, word := range q.words() {
-		if i > 0 && word == "" {
-			continue
-		}
-		try(named2{word, ""})
+	for _, word := range q.hashes() {
+		try(word, "")
 		if q.Name != "" && q.Path == "" {
-			try(named2{word, q.Name})
+			try(word, q.Name)
 		}
 	}
-	if best < 0 {
+	if best == len(r.rules) {
 		return nil
 	}
 	return &r.rules[best]
@@ -263,8 +306,8 @@ func (r *role) allows(q *asked) *rule {
 
 // words returns every word by which a request can come to the role.
 func (r *role) words() []string {
-	seen := map[string]bool{}
 	var out []string
+	seen := map[string]bool{}
 	add := func(w string) {
 		if !seen[w] {
 			seen[w] = true

@@ -138,14 +138,15 @@ func (s Subject) User() User {
 func (u User) Subject() Subject { return userSubject(u.Name) }
 
 // subjects returns every subject that the user is, by name first.
-func (u User) subjects(buffer []Subject) []Subject {
+func (u User) subjects() []Subject {
+	var out []Subject
 	if u.Name != "" {
-		buffer = append(buffer, userSubject(u.Name))
+		out = append(out, userSubject(u.Name))
 	}
 	for _, g := range u.Groups {
-		buffer = append(buffer, Subject{Kind: GroupKind, Name: g})
+		out = append(out, Subject{Kind: GroupKind, Name: g})
 	}
-	return buffer
+	return out
 }
 
 // node returns the name of the node that the user is, or "". Source:
@@ -158,8 +159,23 @@ func (u User) node() string {
 	return name
 }
 
-// compare orders subjects: groups, users, service accounts, by name.
-func (s Subject) compare(t Subject) int {
+// sortsBy returns the place of the subject's kind among kinds, and what it is
+// ordered by first within it.
+func (s *Subject) sortsBy() (int, string) {
+	switch s.Kind {
+	case GroupKind:
+		return 0, s.Name
+	case ServiceAccountKind:
+		return 1, s.Namespace
+	}
+	return 2, s.Name
+}
+
+// compare orders subjects: groups, service accounts, users, by name.
+func (s *Subject) compare(t *Subject) int {
+	if s == t {
+		return 0
+	}
 	if s.Kind != t.Kind {
 		return strings.Compare(string(s.Kind), string(t.Kind))
 	}

@@ -3,6 +3,7 @@ package rbac
 import (
 	"hash/maphash"
 	"maps"
+	"slices"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
@@ -30,6 +31,8 @@ func hashOf(a, b string) uint64 {
 	}
 	return h
 }
+
+func hashName(name string) uint64 { return maphash.String(seed, name) }
 
 func hashRef(r fact.Ref) uint64 { return hashOf(r.Name, r.Namespace) }
 
@@ -81,6 +84,41 @@ func (t *table[K, V]) all(yield func(K, V) bool) {
 			}
 		}
 	}
+}
+
+// chunkSize is how many elements of a vector a change copies.
+const chunkSize = 256
+
+// vector is a list of which a changed copy is cheap, as that of a table.
+type vector[T any] struct {
+	chunks []*[chunkSize]T
+	owned  []bool
+	len    uint32
+}
+
+func (v *vector[T]) fork() *vector[T] {
+	return &vector[T]{chunks: slices.Clone(v.chunks), owned: make([]bool, len(v.chunks)), len: v.len}
+}
+
+// at returns an element, which is only read.
+func (v *vector[T]) at(i uint32) *T { return &v.chunks[i/chunkSize][i%chunkSize] }
+
+// edit returns an element that may be written to.
+func (v *vector[T]) edit(i uint32) *T {
+	if c := i / chunkSize; !v.owned[c] {
+		chunk := *v.chunks[c]
+		v.chunks[c], v.owned[c] = &chunk, true
+	}
+	return v.at(i)
+}
+
+// grow adds an element and returns its place.
+func (v *vector[T]) grow() uint32 {
+	if v.len%chunkSize == 0 {
+		v.chunks, v.owned = append(v.chunks, &[chunkSize]T{}), append(v.owned, true)
+	}
+	v.len++
+	return v.len - 1
 }
 
 // lists is a table of lists.

@@ -51,6 +51,35 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestPlanOfNode leaves out what the Node authorizer lets a node do, whether it
+// is so always or by what runs there.
+func TestPlanOfNode(t *testing.T) {
+	node := rbac.Subject{Kind: rbac.UserKind, Name: "system:node:n1"}
+	var uses []least.Use
+	for _, u := range []least.Use{
+		use("list", "services", "", ""), use("patch", "nodes/status", "", "n1"), use("get", "secrets", "shop", "tls"), use("create", "serviceaccounts/token", "shop", "web"),
+		use("list", "secrets", "shop", ""), use("get", "nodes", "", "n2"),
+	} {
+		u.User = node.User()
+		uses = append(uses, u)
+	}
+	watch := use("watch", "pods", "", "")
+	watch.User, watch.Request.Fields = node.User(), "spec.nodeName=n1"
+	uses = append(uses, watch)
+	plan := least.Make(node, uses, least.Options{Name: "n1", Names: 5})
+	if p := plan.Prove(uses); !p.Held() || p.Elements == 0 {
+		t.Errorf("%+v", p)
+	}
+	for _, want := range []string{"resources: [secrets]\n    verbs: [list]", "resourceNames: [n2]"} {
+		if !strings.Contains(plan.YAML(), want) {
+			t.Errorf("no %q in\n%s", want, plan.YAML())
+		}
+	}
+	if strings.Contains(plan.YAML(), "services") || strings.Contains(plan.YAML(), "token") || strings.Contains(plan.YAML(), "pods") {
+		t.Error(plan.YAML())
+	}
+}
+
 // TestProofFails shows that a proof can fail.
 func TestProofFails(t *testing.T) {
 	uses := []least.Use{use("get", "pods", "a", "")}
@@ -104,6 +133,9 @@ func TestRecord(t *testing.T) {
 	add(0, fact.AuditEvent{User: admin, Impersonated: bob, Verb: "create", Object: pods, URI: "/api/v1/namespaces/shop/pods", Stage: "ResponseComplete", Code: 201})
 	add(1, fact.AuditEvent{User: bob, Verb: "get", URI: "/metrics?x=1", Stage: "RequestReceived"})
 	add(2, fact.AuditEvent{User: bob, Verb: "get", URI: "/metrics?x=1", Stage: "ResponseComplete", Code: 403})
+	add(2, fact.AuditEvent{Verb: "list", Object: pods, Stage: "ResponseStarted", Code: 401}) // nobody knows whose
+	node := fact.Caller{Name: "system:node:n1", Groups: []string{"system:nodes"}}
+	add(2, fact.AuditEvent{User: node, Verb: "watch", Object: fact.AuditObject{Resource: "pods"}, URI: "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1&watch=true", Stage: "ResponseComplete", Code: 200})
 	add(100, fact.AuditEvent{User: bob, Verb: "get", Object: pods, Decision: "allow", Code: 404, Stage: "ResponseComplete"})
 	var got []string
 	for _, u := range r.Uses() {
@@ -111,16 +143,17 @@ func TestRecord(t *testing.T) {
 		if u.Allowed {
 			word = " allowed"
 		}
-		got = append(got, u.User.Name+" "+u.Request.String()+word)
+		got = append(got, strings.TrimSpace(u.User.Name+" "+u.Request.String()+" "+u.Request.Fields)+word)
 	}
 	want := []string{
 		"admin impersonate groups devs allowed", "admin impersonate users bob allowed",
 		"bob create pods in shop allowed", "bob get pods web-0 in shop allowed", "bob get /metrics refused",
+		"system:node:n1 watch pods spec.nodeName=n1 allowed",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if s := r.Silences(); len(s) != 1 || r.Covered() != 3*time.Hour || r.Events != 3 {
+	if s := r.Silences(); len(s) != 1 || r.Covered() != 3*time.Hour || r.Events != 4 {
 		t.Errorf("%v %v %d", s, r.Covered(), r.Events)
 	}
 }

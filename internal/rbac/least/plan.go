@@ -48,12 +48,13 @@ type part struct{ group, resource, path string }
 type scope map[part]map[string]map[string]bool
 
 // Make returns the least roles for uses of a subject. What every signed-in user
-// may do by the roles of every cluster is left out.
+// may do by the roles of every cluster is left out, and what the Node authorizer
+// lets a node do.
 func Make(subject rbac.Subject, uses []Use, o Options) *Plan {
-	base, user := rbac.New(nil), everybody(subject)
+	given := givenTo(subject)
 	scopes := map[string]scope{}
 	for _, u := range uses {
-		if base.Can(user, u.Request) {
+		if given(u) {
 			continue
 		}
 		ns := u.Request.Namespace
@@ -73,6 +74,12 @@ func Make(subject rbac.Subject, uses []Use, o Options) *Plan {
 	p := &Plan{Subject: subject}
 	p.roles(scopes, o.Name)
 	return p
+}
+
+// givenTo returns what says of a use whether it needs no role of the subject's own.
+func givenTo(subject rbac.Subject) func(Use) bool {
+	x, all := rbac.New(nil), everybody(subject)
+	return func(u Use) bool { return x.Can(all, u.Request) || u.Allowed && rbac.NodeMay(u.User, u.Request) }
 }
 
 // everybody is what a subject is without being itself: somebody in the groups
@@ -228,32 +235,41 @@ func (p *Plan) roles(scopes map[string]scope, name string) {
 // Objects returns the plan as objects.
 func (p *Plan) Objects() []*fact.Object {
 	var out []*fact.Object
-	add := func(kind, namespace, name string, rest func(b *fact.Builder)) {
-		b := &fact.Builder{}
-		b.Begin(fact.Key{}, fact.Pos{}, fact.Map)
-		text(b, "apiVersion", rbac.Group+"/v1")
-		if namespace == "" && kind != "ClusterRole" {
-			kind = "ClusterRoleBinding"
-		}
-		text(b, "kind", kind)
-		b.Begin(b.Key("metadata"), fact.Pos{}, fact.Map)
-		text(b, "name", name)
-		if namespace != "" {
-			text(b, "namespace", namespace)
-		}
-		b.End()
-		rest(b)
-		b.End()
-		o, _ := fact.NewObject(b.Tree().Root(), fact.Origin{Source: "least"})
-		out = append(out, &o)
-	}
 	for _, r := range p.Roles {
-		add(r.kind(), r.Namespace, r.Name, r.build)
+		out = append(out, r.object())
 	}
 	for _, x := range p.Bindings {
-		add("RoleBinding", x.Namespace, x.Name, func(b *fact.Builder) { x.build(b, p.Subject) })
+		out = append(out, x.object(p.Subject))
 	}
 	return out
+}
+
+func (r *Role) object() *fact.Object { return object(r.kind(), r.Namespace, r.Name, r.build) }
+
+func (x *Binding) object(s rbac.Subject) *fact.Object {
+	kind := "RoleBinding"
+	if x.Namespace == "" {
+		kind = "ClusterRoleBinding"
+	}
+	return object(kind, x.Namespace, x.Name, func(b *fact.Builder) { x.build(b, s) })
+}
+
+// object makes an object of a kind; rest builds what is not the same for all.
+func object(kind, namespace, name string, rest func(b *fact.Builder)) *fact.Object {
+	b := &fact.Builder{}
+	b.Begin(fact.Key{}, fact.Pos{}, fact.Map)
+	text(b, "apiVersion", rbac.Group+"/v1")
+	text(b, "kind", kind)
+	b.Begin(b.Key("metadata"), fact.Pos{}, fact.Map)
+	text(b, "name", name)
+	if namespace != "" {
+		text(b, "namespace", namespace)
+	}
+	b.End()
+	rest(b)
+	b.End()
+	o, _ := fact.NewObject(b.Tree().Root(), fact.Origin{Source: "least"})
+	return &o
 }
 
 func (r *Role) kind() string {

@@ -3,6 +3,7 @@ package least
 import (
 	"slices"
 
+	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/rbac"
 )
 
@@ -21,17 +22,20 @@ type Idle struct {
 	Element string
 }
 
+// Held reports whether the proof holds.
+func (p *Proof) Held() bool { return len(p.Denied)+len(p.Idle) == 0 }
+
 // Prove replays uses against a plan, and again with each element of each rule
 // taken out.
 func (p *Plan) Prove(uses []Use) Proof {
 	out := Proof{Replayed: len(uses)}
 	user := p.Subject.User()
-	x, base, all := rbac.Only(p.Objects()), rbac.New(nil), everybody(p.Subject)
-	var needed []rbac.Request // what not everybody may do anyway
+	x, given := rbac.Only(p.Objects()), givenTo(p.Subject)
+	var needed []rbac.Request // what takes a role
 	seen := map[rbac.Request]bool{}
 	for _, u := range uses {
 		switch {
-		case base.Can(all, u.Request):
+		case given(u):
 		case !x.Can(user, u.Request):
 			out.Denied = append(out.Denied, u.Request)
 		case !seen[u.Request]:
@@ -41,9 +45,12 @@ func (p *Plan) Prove(uses []Use) Proof {
 	}
 	for i := range p.Roles {
 		for j := range p.Roles[i].Rules {
+			mine := p.allowedBy(i, j, needed)
 			for _, less := range p.Roles[i].Rules[j].less() {
 				out.Elements++
-				if !p.with(i, j, less.rule).refuses(user, needed) {
+				without := p.with(i, j, less.rule)
+				after := x.Apply(fact.Change{Op: fact.Upsert, Object: without.object()})
+				if !slices.ContainsFunc(mine, func(q rbac.Request) bool { return !after.Can(user, q) }) {
 					out.Idle = append(out.Idle, Idle{Role: p.Roles[i], Rule: j, Element: less.element})
 				}
 			}
@@ -52,19 +59,27 @@ func (p *Plan) Prove(uses []Use) Proof {
 	return out
 }
 
-// with returns the plan with another rule in place of one.
-func (p *Plan) with(role, at int, r Rule) *Plan {
-	n := *p
-	n.Roles = slices.Clone(p.Roles)
-	n.Roles[role].Rules = slices.Clone(p.Roles[role].Rules)
-	n.Roles[role].Rules[at] = r
-	return &n
+// allowedBy returns which of some requests one rule of a plan allows: only they
+// can be denied without it.
+func (p *Plan) allowedBy(role, at int, requests []rbac.Request) []rbac.Request {
+	r := p.Roles[role]
+	r.Rules = []Rule{r.Rules[at]}
+	x := rbac.Only((&Plan{Subject: p.Subject, Roles: []Role{r}, Bindings: p.Bindings}).Objects())
+	var out []rbac.Request
+	for _, q := range requests {
+		if x.Can(p.Subject.User(), q) {
+			out = append(out, q)
+		}
+	}
+	return out
 }
 
-// refuses reports whether the plan denies one of some requests.
-func (p *Plan) refuses(user rbac.User, needed []rbac.Request) bool {
-	x := rbac.Only(p.Objects())
-	return slices.ContainsFunc(needed, func(q rbac.Request) bool { return !x.Can(user, q) })
+// with returns a role of the plan with another rule in place of one.
+func (p *Plan) with(role, at int, r Rule) *Role {
+	n := p.Roles[role]
+	n.Rules = slices.Clone(n.Rules)
+	n.Rules[at] = r
+	return &n
 }
 
 type lessRule struct {
@@ -108,7 +123,7 @@ type Unused struct {
 func Never(x *rbac.Index, subject rbac.Subject, uses []Use) []Unused {
 	var out []Unused
 	for _, g := range x.Show(subject.User()) {
-		if g.Binding == nil || rbac.Builtin(g.Binding) {
+		if g.Binding == nil || rbac.IsDefault(g.Binding) {
 			continue
 		}
 		n := Unused{Grant: g}

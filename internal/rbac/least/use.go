@@ -5,6 +5,7 @@ package least
 import (
 	"cmp"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -201,6 +202,9 @@ func requestOf(e *fact.AuditEvent) rbac.Request {
 		return rbac.Request{Verb: e.Verb, Path: cmp.Or(path, "/")}
 	}
 	q := rbac.Request{Verb: e.Verb, Group: o.Group, Resource: o.Resource, Subresource: o.Subresource, Namespace: o.Namespace, Name: o.Name}
+	if as := e.As(); (rbac.User{Name: as.Name, Groups: as.Groups}).IsNode() {
+		q.Fields = fieldsOf(e) // only the Node authorizer looks at them
+	}
 	if e.Verb == "create" && o.Subresource == "" {
 		q.Name = ""
 		if path, _, _ := strings.Cut(e.URI, "?"); path != "" && !strings.Contains(path, "/namespaces/") {
@@ -208,4 +212,15 @@ func requestOf(e *fact.AuditEvent) rbac.Request {
 		}
 	}
 	return q
+}
+
+// fieldsOf returns the field selector of a list, or "". Source:
+// k8s.io/apiserver/pkg/endpoints/request: only these verbs have one.
+func fieldsOf(e *fact.AuditEvent) string {
+	_, query, _ := strings.Cut(e.URI, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil || e.Verb != "list" && e.Verb != "watch" && e.Verb != "deletecollection" {
+		return ""
+	}
+	return values.Get("fieldSelector")
 }

@@ -181,7 +181,7 @@ func (l *log) decoded(w *wire) error {
 // emit hands on one event.
 func (l *log) emit(w *wire) error {
 	at, err := w.time()
-	if err != nil || w.Verb == "" || w.User.Username == "" {
+	if err != nil || w.Verb == "" || w.User.Username == "" && !w.refused() {
 		return l.broken("not-an-event", "has an event without %s", missing(w, err))
 	}
 	l.events++
@@ -211,6 +211,10 @@ func (l *log) emit(w *wire) error {
 	}
 	return l.source.event(e)
 }
+
+// refused reports whether the caller could not say who it is: the API server
+// writes such an event without a user.
+func (w *wire) refused() bool { return w.ResponseStatus != nil && w.ResponseStatus.Code == 401 }
 
 func missing(w *wire, err error) string {
 	switch {
