@@ -5,8 +5,8 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"unicode"
 	"text/tabwriter"
+	"unicode"
 )
 
 // quoted is what the YAML library quotes from a file in its errors: a file that
