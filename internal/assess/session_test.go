@@ -49,7 +49,7 @@ func TestIncrementalEqualsFull(t *testing.T) {
 			t.Parallel()
 			run := options
 			run.NoMemo = seed == 2
-			g := &game{t: t, r: rand.New(rand.NewPCG(seed, 7)), pool: pool, values: values, state: &fact.Snapshot{}, held: map[string]held{}, told: map[string]*finding.Finding{}}
+			g := &game{t: t, r: rand.New(rand.NewPCG(seed, 7)), worlds: seed > 1, pool: pool, values: values, state: &fact.Snapshot{}, held: map[string]held{}, told: map[string]*finding.Finding{}}
 			// Only controls that see more than their subject can go wrong, so
 			// they are held to it after each change, and all after some.
 			g.sides = []side{{assess.New(lib, seeing, run).Begin(), assess.New(lib, seeing, options), 1}, {assess.New(lib, list, run).Begin(), full, 50}}
@@ -68,6 +68,7 @@ func TestIncrementalEqualsFull(t *testing.T) {
 type game struct {
 	t      *testing.T
 	r      *rand.Rand
+	worlds bool // objects of charts beside those of a cluster and of files
 	pool   []any
 	values map[string][]any
 	state  *fact.Snapshot
@@ -233,6 +234,7 @@ func (g *game) change() (fact.Change, string) {
 		key := keys[g.r.IntN(len(keys))]
 		doc := g.mutate(clone(g.held[key].doc), 1+g.r.IntN(3))
 		if o := built(doc, g.held[key].object.Origin); o != nil && keyOf(o) == key {
+			o.Rendering = g.held[key].object.Rendering
 			g.held[key] = held{doc, o}
 			return fact.Change{Object: o}, "change " + key
 		}
@@ -246,9 +248,19 @@ func (g *game) change() (fact.Change, string) {
 	if g.r.IntN(4) == 0 {
 		origin = fact.Origin{Source: "manifest", File: fmt.Sprint("f", g.r.IntN(3)), Doc: g.r.IntN(3)}
 	}
+	chart := g.worlds && g.r.IntN(2) == 0
+	if chart {
+		// Two charts, one of them with two sets of values, from few lines.
+		origin.Root = []string{"a", "b"}[g.r.IntN(2)]
+		origin.World = origin.Root + []string{"", " with x.yaml"}[g.r.IntN(2)]
+	}
 	o := built(doc, origin)
 	if o == nil {
 		return g.gap(), "gap"
+	}
+	if chart {
+		at := fact.Written{File: "t.yaml", Pos: fact.Pos{Line: uint32(g.r.IntN(4))}, Root: origin.Root}
+		o.Rendering = &fact.Rendering{Lines: map[uint32]fact.Written{0: at}}
 	}
 	o.Pods = g.r.IntN(3)
 	key := keyOf(o)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	_ "github.com/merlon-security/merlon/internal/cli/pace" // before libraries are initialised
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )

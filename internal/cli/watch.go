@@ -142,6 +142,7 @@ func (w *watch) run(ctx context.Context) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
+	tuneMemory(manyBytes) // it stays: memory counts for more than time
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	c, err := w.choose()
