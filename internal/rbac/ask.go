@@ -156,8 +156,8 @@ func (x *Index) Show(u User) []Grant {
 // Subjects returns everybody whom a binding names, in order.
 func (x *Index) Subjects() []Subject {
 	var out []Subject
-	for _, t := range [...]*table[string, *held]{x.users, x.groups} {
-		for _, h := range t.all {
+	for _, t := range [...]*names{x.users, x.groups} {
+		for h := range t.all {
 			out = append(out, h.subject)
 		}
 	}

@@ -13,8 +13,64 @@ import (
 // by the hash of their namespace, those that hold everywhere first, and then as
 // their objects are, so that a change and making all anew give the same order.
 type held struct {
+	name    string  // of the subject among names
 	subject Subject // for that of a subject
 	list    []entry
+	next    *held // of another name with the same hash
+}
+
+// names finds what subjects hold by their names. A name is hashed once and
+// compared once.
+type names struct {
+	hash  func(string) uint64
+	table *table[uint64, *held]
+}
+
+func newNames(hash func(string) uint64) *names {
+	return &names{hash, newTable[uint64, *held](func(h uint64) uint64 { return h })}
+}
+
+func (n *names) fork() *names { return &names{n.hash, n.table.fork()} }
+
+func (n *names) get(name string) *held {
+	for h := n.table.get(n.hash(name)); h != nil; h = h.next {
+		if h.name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// set puts h, which nobody else has seen, under its name, in place of what was
+// there; nil takes that away.
+func (n *names) set(name string, h *held) {
+	key := n.hash(name)
+	var all *held
+	for o := n.table.get(key); o != nil; o = o.next {
+		if o.name != name {
+			other := *o
+			other.next, all = all, &other
+		}
+	}
+	if h != nil {
+		h.name, h.next, all = name, all, h
+	}
+	if all == nil {
+		n.table.delete(key)
+		return
+	}
+	n.table.set(key, all)
+}
+
+// all yields what every subject holds, in no order.
+func (n *names) all(yield func(*held) bool) {
+	for _, h := range n.table.all {
+		for ; h != nil; h = h.next {
+			if !yield(h) {
+				return
+			}
+		}
+	}
 }
 
 // entry is a binding, with what a question looks at first.
@@ -63,7 +119,7 @@ func (h *held) first(space uint64) int {
 	return low
 }
 
-func (h *held) clone() *held { return &held{h.subject, slices.Clip(h.list)} }
+func (h *held) clone() *held { return &held{subject: h.subject, list: slices.Clip(h.list)} }
 
 // add adds an entry in its place. unordered puts it at the end, until sort.
 func (h *held) add(e entry, unordered bool) {

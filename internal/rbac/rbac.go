@@ -26,8 +26,8 @@ type Index struct {
 	slotOf      *table[roleKey, uint32]
 	free        []uint32 // slots of no role
 	bindings    *table[*fact.Object, *binding]
-	users       *table[string, *held] // service accounts are users, by their user names
-	groups      *table[string, *held]
+	users       *names // service accounts are users, by their user names
+	groups      *names
 	mentions    *lists[mention, uint32]      // slots of roles by the words of their rules
 	labelled    *lists[label, *fact.Object]  // ClusterRoles by label
 	aggregating *lists[string, *fact.Object] // ClusterRoles whose rules others make, under ""
@@ -92,8 +92,8 @@ func index(own []*fact.Object, whole bool, g func() *graph) *Index {
 		slots:       &vector[slot]{},
 		slotOf:      newTable[roleKey, uint32](func(k roleKey) uint64 { return hashOf(k.name, k.namespace) }),
 		bindings:    newTable[*fact.Object, *binding](func(o *fact.Object) uint64 { return hashOf(o.Name, o.Namespace) }),
-		users:       newTable[string, *held](hashName),
-		groups:      newTable[string, *held](hashName),
+		users:       newNames(hashName),
+		groups:      newNames(hashName),
 		mentions:    newLists[mention, uint32](func(k mention) uint64 { return hashOf(k.word, k.namespace) }),
 		labelled:    newLists[label, *fact.Object](func(k label) uint64 { return hashOf(k.key, k.value) }),
 		aggregating: newLists[string, *fact.Object](func(k string) uint64 { return hashOf(k, "") }),
@@ -122,10 +122,10 @@ func index(own []*fact.Object, whole bool, g func() *graph) *Index {
 
 // order puts in order what was added without.
 func (x *Index) order() {
-	for _, h := range x.users.all {
+	for h := range x.users.all {
 		h.sort()
 	}
-	for _, h := range x.groups.all {
+	for h := range x.groups.all {
 		h.sort()
 	}
 	for i := range x.slots.len {
@@ -243,7 +243,7 @@ func (x *Index) removeRole(r *role) {
 }
 
 // of returns where what a subject holds stands, and under which name.
-func (x *Index) of(s Subject) (*table[string, *held], string) {
+func (x *Index) of(s Subject) (*names, string) {
 	switch s.Kind {
 	case GroupKind:
 		return x.groups, s.Name
@@ -297,11 +297,7 @@ func (x *Index) unbind(b *binding) {
 	x.release(b.role, slot)
 	for _, s := range b.subjects {
 		t, name := x.of(s)
-		if h := without(t.get(name), b); h != nil {
-			t.set(name, h)
-		} else {
-			t.delete(name)
-		}
+		t.set(name, without(t.get(name), b))
 	}
 }
 
