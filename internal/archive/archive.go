@@ -25,6 +25,12 @@ import (
 // magic begins every file; its last byte is the version of the format.
 const magic = "MRLNSNAP\x01"
 
+// Begins reports whether the first bytes of a file are those of a snapshot, of
+// whatever version.
+func Begins(data []byte) bool {
+	return len(data) >= len(magic) && string(data[:len(magic)-1]) == magic[:len(magic)-1]
+}
+
 // Limits of what is read. No real cluster comes near.
 const (
 	maxBlock = 64 << 20 // of one block, unpacked

@@ -29,12 +29,13 @@ not evaluated, such as policies of a plug-in's own, is told as a gap.`,
 // netInput is what the commands of net read.
 type netInput struct {
 	Streams
-	exclude []string
-	output  string
+	in     objectInput
+	output string
 }
 
 func (n *netInput) register(cmd *cobra.Command, formats ...string) {
-	cmd.Flags().StringArrayVar(&n.exclude, "exclude", nil, "`PATTERN` of files to leave out, in the form of .gitignore (repeatable)")
+	n.in.register(cmd.Flags())
+	n.in.registerNamespaces(cmd.Flags())
 	cmd.Flags().StringVarP(&n.output, "output", "o", formats[0], "`FORMAT`: "+strings.Join(formats, ", "))
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -45,20 +46,40 @@ func (n *netInput) register(cmd *cobra.Command, formats ...string) {
 	}
 }
 
-// read reads paths as scan does.
+// read reads what the flags name, or paths as scan does.
 func (n *netInput) read(ctx context.Context, paths []string) (*fact.Snapshot, error) {
+	return n.readKinds(ctx, paths, reach.Kinds())
+}
+
+func (n *netInput) readKinds(ctx context.Context, paths, kinds []string) (*fact.Snapshot, error) {
+	return read(ctx, func(ctx context.Context) (*fact.Snapshot, error) { return n.in.read(ctx, n.Streams, paths, kinds) })
+}
+
+// readOne reads a path that may also be a snapshot.
+func (n *netInput) readOne(ctx context.Context, path string) (*fact.Snapshot, error) {
+	return read(ctx, func(ctx context.Context) (*fact.Snapshot, error) { return n.in.readOne(ctx, n.Streams, path) })
+}
+
+// readFiles reads paths, whatever the flags name.
+func (n *netInput) readFiles(ctx context.Context, paths []string) (*fact.Snapshot, error) {
+	return read(ctx, func(ctx context.Context) (*fact.Snapshot, error) {
+		return readObjects(ctx, n.Streams, paths, n.in.exclude)
+	})
+}
+
+func read(ctx context.Context, from func(context.Context) (*fact.Snapshot, error)) (*fact.Snapshot, error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	tuneMemory(0)
-	snapshot, err := readObjects(ctx, n.Streams, paths, n.exclude)
+	snapshot, err := from(ctx)
 	if err != nil {
 		return nil, failed(err)
 	}
 	return snapshot, nil
 }
 
-// model reads paths and computes what they allow.
+// model reads paths, or what the flags name, and computes what is allowed.
 func (n *netInput) model(ctx context.Context, paths []string, opts reach.Options) (*fact.Snapshot, *reach.Model, error) {
 	snapshot, err := n.read(ctx, paths)
 	if err != nil {
@@ -67,14 +88,9 @@ func (n *netInput) model(ctx context.Context, paths []string, opts reach.Options
 	return snapshot, reach.New(snapshot, opts), nil
 }
 
-// pathArgs wants at least one PATH after some other arguments.
-func pathArgs(before int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) <= before {
-			return usage("%s needs %s; see %s --help", cmd.CommandPath(), what, cmd.CommandPath())
-		}
-		return nil
-	}
+// pathArgs wants PATHs, or flags that name another input.
+func (n *netInput) pathArgs(cmd *cobra.Command, args []string) error {
+	return n.in.check(cmd.CommandPath(), "a PATH", args)
 }
 
 // gapsOf returns what could not be read, then what could not be evaluated.

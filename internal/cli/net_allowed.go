@@ -25,7 +25,8 @@ ports that are allowed are told.
 Exit codes: 0 all of it is allowed, 1 it is not, 2 wrong usage, 3 Merlon could not
 do it, or something that is not evaluated could change the answer.`,
 		Example: `  merlon net allowed shop/web shop/db 5432 -f deploy/
-  merlon net allowed shop/web 169.254.169.254 80 -f deploy/ --explain`,
+  merlon net allowed shop/web 169.254.169.254 80 -f deploy/ --explain
+  merlon net allowed shop/web shop/db --context production`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 || len(args) > 3 {
 				return usage("%s needs SRC, DST and perhaps PORT; see %s --help", cmd.CommandPath(), cmd.CommandPath())
@@ -33,8 +34,8 @@ do it, or something that is not evaluated could change the answer.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(paths) == 0 {
-				return usage("%s needs -f PATH: the manifests to look in", cmd.CommandPath())
+			if err := n.in.check(cmd.CommandPath(), "-f PATH", paths); err != nil {
+				return err
 			}
 			ports := reach.AllPorts()
 			if len(args) == 3 {

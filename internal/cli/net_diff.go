@@ -14,27 +14,31 @@ import (
 func newNetDiff(s Streams) *cobra.Command {
 	n := &netInput{Streams: s}
 	cmd := &cobra.Command{
-		Use:   "diff BEFORE AFTER",
-		Short: "Compares what two sets of manifests allow",
-		Long: `Compares what the policies of two sets of manifests allow, by workload: added,
-removed and changed connections.
+		Use:   "diff BEFORE [AFTER]",
+		Short: "Compares what two sets of manifests, or a cluster, allow",
+		Long: `Compares what the policies of two inputs allow, by workload: added, removed and
+changed connections. BEFORE and AFTER are each a file, a folder or a snapshot; a
+cluster (--cluster, --context) or --snapshot FILE can stand for AFTER.
 
 Exit codes: 0 the same is allowed, 1 there is a difference, 2 wrong usage, 3
 Merlon could not do it, or could not read all of it.`,
 		Example: `  git worktree add /tmp/main main
-  merlon net diff /tmp/main/deploy deploy/`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usage("%s needs BEFORE and AFTER; see %s --help", cmd.CommandPath(), cmd.CommandPath())
-			}
-			return nil
-		},
+  merlon net diff /tmp/main/deploy deploy/
+
+  # what was saved yesterday against what runs now
+  merlon net diff yesterday.snapshot --context production`,
+		Args: n.diffArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			before, err := n.read(cmd.Context(), args[:1])
+			before, err := n.readOne(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			after, err := n.read(cmd.Context(), args[1:])
+			var after *fact.Snapshot
+			if len(args) == 2 {
+				after, err = n.readOne(cmd.Context(), args[1])
+			} else {
+				after, err = n.read(cmd.Context(), nil)
+			}
 			if err != nil {
 				return err
 			}
@@ -45,17 +49,24 @@ Merlon could not do it, or could not read all of it.`,
 	return cmd
 }
 
+func (n *netInput) diffArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 || n.in.living() != (len(args) == 1) || len(args) > 2 {
+		return usage("%[1]s needs BEFORE and AFTER: two PATHs, or one and --cluster, --context NAME or --snapshot FILE; see %[1]s --help", cmd.CommandPath())
+	}
+	return n.in.agree(slices.ContainsFunc(args, isSnapshot))
+}
+
 func newNetSimulate(s Streams) *cobra.Command {
 	n := &netInput{Streams: s}
 	var files []string
 	cmd := &cobra.Command{
-		Use:   "simulate PATH... -f NEW.yaml",
+		Use:   "simulate [PATH...] -f NEW.yaml",
 		Short: "Says what would change if new policies were applied",
 		Long: `Reads manifests, applies the objects of NEW.yaml on top, those of the same kind,
 namespace and name in place of what is there, and tells the difference of what is
 allowed. Exit codes are those of net diff.`,
-		Example: "  merlon net simulate deploy/ -f deny-all.yaml",
-		Args:    pathArgs(0, "a PATH: a file, a folder, or - for standard input"),
+		Example: "  merlon net simulate deploy/ -f deny-all.yaml\n  merlon net simulate --context production -f deny-all.yaml",
+		Args:    n.pathArgs,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			if len(files) == 0 {
 				return usage("%s needs -f NEW.yaml: what is to be applied", cmd.CommandPath())
@@ -64,7 +75,7 @@ allowed. Exit codes are those of net diff.`,
 			if err != nil {
 				return err
 			}
-			change, err := n.read(cmd.Context(), files)
+			change, err := n.readFiles(cmd.Context(), files)
 			if err != nil {
 				return err
 			}
@@ -184,5 +195,5 @@ func (n *netInput) writeDifference(d *reach.Difference, list []jsonChange, workl
 func (n *netInput) policiesOf(ctx context.Context, text string) (*fact.Snapshot, error) {
 	inner := *n
 	inner.In = strings.NewReader(text)
-	return inner.read(ctx, []string{"-"})
+	return inner.readFiles(ctx, []string{"-"})
 }

@@ -11,14 +11,14 @@ import (
 func newNetExposed(s Streams) *cobra.Command {
 	n := &netInput{Streams: s}
 	cmd := &cobra.Command{
-		Use:   "exposed PATH...",
+		Use:   "exposed [PATH...]",
 		Short: "Says what the internet, or any pod, can reach",
 		Long: `Lists the workloads that can be reached from more than the workloads that are
 there: from the internet by an Ingress, Route, Gateway or Service of type NodePort
 or LoadBalancer; from any pod of the cluster, present or future; from pods that a
 rule describes by labels that anybody who can create pods may give.`,
-		Example: "  merlon net exposed deploy/",
-		Args:    pathArgs(0, "a PATH: a file, a folder, or - for standard input"),
+		Example: "  merlon net exposed deploy/\n  merlon net exposed --cluster",
+		Args:    n.pathArgs,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			snapshot, m, err := n.model(cmd.Context(), paths, withController(reach.Options{Described: true}))
 			if err != nil {
@@ -125,13 +125,13 @@ func requirementText(list []reach.Requirement) string {
 func newNetIsolated(s Streams) *cobra.Command {
 	n := &netInput{Streams: s}
 	cmd := &cobra.Command{
-		Use:   "isolated PATH...",
+		Use:   "isolated [PATH...]",
 		Short: "Says which workloads policies limit, in which direction, and how far",
 		Long: `Lists every workload with what limits it: "no policy" where none is about it,
 "open" where policies are but allow everything, "limited", or "closed" where
 nothing is allowed.`,
 		Example: "  merlon net isolated deploy/",
-		Args:    pathArgs(0, "a PATH: a file, a folder, or - for standard input"),
+		Args:    n.pathArgs,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			snapshot, m, err := n.model(cmd.Context(), paths, reach.Options{})
 			if err != nil {

@@ -11,7 +11,7 @@ import (
 func newNetLint(s Streams) *cobra.Command {
 	n := &netInput{Streams: s}
 	cmd := &cobra.Command{
-		Use:   "lint PATH...",
+		Use:   "lint [PATH...]",
 		Short: "Finds policies and rules that do not do what they look like",
 		Long: `Finds policies that select nothing, rules that never match, rules that another
 one shadows or makes superfluous, a default-deny that is none, rules of a direction
@@ -20,7 +20,7 @@ that policyTypes leaves out, and policies on a network plug-in that ignores them
 Exit codes: 0 nothing found, 1 something found, 2 wrong usage, 3 Merlon could not
 do it, or could not read all of it.`,
 		Example: "  merlon net lint deploy/",
-		Args:    pathArgs(0, "a PATH: a file, a folder, or - for standard input"),
+		Args:    n.pathArgs,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			snapshot, m, err := n.model(cmd.Context(), paths, reach.Options{})
 			if err != nil {

@@ -17,16 +17,17 @@ func newNetList(s Streams) *cobra.Command {
 	n := &netInput{Streams: s}
 	pairs := false
 	cmd := &cobra.Command{
-		Use:   "list PATH...",
+		Use:   "list [PATH...]",
 		Short: "Lists which workloads may connect to which, and on which ports",
 		Long: `Lists what the policies allow: connections between workloads, with addresses
 outside, and by way of an Ingress, Route, Gateway or Service from outside.
 Workloads that may do the same are one line. That a pod reaches itself is not
 told. -o json has the classes with all their workloads.`,
 		Example: `  merlon net list deploy/
+  merlon net list --context production --namespace shop
   merlon net list deploy/ --pairs -o csv > connections.csv
   merlon net list deploy/ -o html > network.html`,
-		Args: pathArgs(0, "a PATH: a file, a folder, or - for standard input"),
+		Args: n.pathArgs,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			snapshot, m, err := n.model(cmd.Context(), paths, withController(reach.Options{}))
 			if err != nil {

@@ -25,7 +25,7 @@ func newNetRecommend(s Streams) *cobra.Command {
 	var flows []string
 	noIntent := false
 	cmd := &cobra.Command{
-		Use:   "recommend PATH...",
+		Use:   "recommend [PATH...]",
 		Short: "Writes the policies that are missing",
 		Long: `Writes policies that deny everything by default, in both directions, and allow
 what is needed: flows that were observed (--flows), and what the manifests declare
@@ -42,12 +42,13 @@ The policies come in an order that is safe to apply, with the way back.`,
 		Example: `  merlon net recommend deploy/ > policies.yaml
   merlon net recommend deploy/ --flows flows.jsonl --no-intent > policies.yaml
   merlon net simulate deploy/ -f policies.yaml`,
-		Args: pathArgs(0, "a PATH: a file, a folder, or - for standard input"),
+		Args: n.pathArgs,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			snapshot, m, err := n.model(cmd.Context(), paths, reach.Options{})
+			snapshot, err := n.readKinds(cmd.Context(), paths, append(reach.Kinds(), reach.DeclaringKinds()...))
 			if err != nil {
 				return err
 			}
+			m := reach.New(snapshot, reach.Options{})
 			if len(m.Workloads) == 0 {
 				return failed(fmt.Errorf("no workload is in the input: there is nothing to write policies for"))
 			}

@@ -34,8 +34,9 @@ func newPermissions(s Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "permissions",
 		Short: "Prints the rights that reading a cluster takes, as a manifest",
-		Long: `Prints a ServiceAccount with the rights that "merlon scan --cluster" takes: to
-list and watch the kinds that controls are about. No right to write, no wildcard,
+		Long: `Prints a ServiceAccount with the rights that "merlon scan --cluster" takes, and
+"merlon net --cluster": to list and watch the kinds that controls are about, and
+those that decide who can talk to whom. No right to write, no wildcard,
 and no right on Secrets: who may list them reads every value.
 
 With --with secret-metadata the right to list Secrets is added. Kubernetes has no
@@ -75,7 +76,9 @@ func (r *rights) print(w io.Writer) error {
 			return usage("%q is not the name of a Kubernetes object", name)
 		}
 	}
-	list := source.Rights(kinds, len(r.with) > 0)
+	kinds = append(kinds, lookedAt()...)
+	slices.Sort(kinds)
+	list := source.Rights(slices.Compact(kinds), len(r.with) > 0)
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: %q, namespace: %q}\n", r.account, r.in)
 	if len(r.namespaces) == 0 {

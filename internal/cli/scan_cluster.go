@@ -25,18 +25,29 @@ type clusterFlags struct {
 	context    string
 	namespaces []string
 	with       []string
-	ownVersion bool // --k8s-version was given
+	ownVersion bool     // --k8s-version was given
+	also       []string // kinds to read beside those that the controls need
 }
 
 // secretMetadata is what --with takes.
 const secretMetadata = "secret-metadata"
 
 func (f *clusterFlags) register(fl *pflag.FlagSet) {
-	fl.BoolVar(&f.on, "cluster", false, "scan the cluster of the current context, or the one that Merlon runs in")
-	fl.StringVar(&f.context, "context", "", "scan the cluster of this `CONTEXT` of the kubeconfig")
-	fl.StringVar(&f.kubeconfig, "kubeconfig", "", "`FILE` to find the cluster in (default: $KUBECONFIG, ~/.kube/config)")
-	fl.StringArrayVar(&f.namespaces, "namespace", nil, "of what lies in namespaces, only the `NAME` (repeatable)")
+	f.registerWhich(fl, "scan")
+	f.registerNamespaces(fl)
 	fl.StringArrayVar(&f.with, "with", nil, "read more of the cluster: "+secretMetadata+", names and labels of Secrets (see merlon permissions)")
+}
+
+// registerWhich declares the flags that say which cluster; what is done with it
+// is told by a verb.
+func (f *clusterFlags) registerWhich(fl *pflag.FlagSet, verb string) {
+	fl.BoolVar(&f.on, "cluster", false, verb+" the cluster of the current context, or the one that Merlon runs in")
+	fl.StringVar(&f.context, "context", "", verb+" the cluster of this `CONTEXT` of the kubeconfig")
+	fl.StringVar(&f.kubeconfig, "kubeconfig", "", "`FILE` to find the cluster in (default: $KUBECONFIG, ~/.kube/config)")
+}
+
+func (f *clusterFlags) registerNamespaces(fl *pflag.FlagSet) {
+	fl.StringArrayVar(&f.namespaces, "namespace", nil, "of what lies in namespaces, only the `NAME` (repeatable)")
 }
 
 func (f *clusterFlags) wanted() bool { return f.on || f.context != "" }
@@ -71,6 +82,13 @@ func (f *clusterFlags) source(lib *control.Library, controls []*control.Control,
 	if err != nil {
 		return nil, err
 	}
+	return f.reader(append(kinds, f.also...), watch)
+}
+
+// reader makes the source of the cluster, which reads some kinds.
+func (f *clusterFlags) reader(kinds []string, watch bool) (source.Source, error) {
+	slices.Sort(kinds)
+	kinds = slices.Compact(kinds)
 	kind, _ := config.Find(builtin.Sources(), "cluster")
 	return kind.New(func(v any) error {
 		*v.(*source.ClusterInput) = source.ClusterInput{

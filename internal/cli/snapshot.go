@@ -65,6 +65,7 @@ out that nobody changed it: an Ed25519 key, PKCS #8 in PEM, as made by
 			if err != nil {
 				return failed(err)
 			}
+			f.cluster.also = lookedAt()
 			sc := &scan{Streams: s, flags: f, paths: paths}
 			return sc.save(cmd.Context(), file, private)
 		},
@@ -75,7 +76,8 @@ out that nobody changed it: an Ed25519 key, PKCS #8 in PEM, as made by
 	return cmd
 }
 
-// save reads and writes. Of a cluster it reads what all controls need.
+// save reads and writes. Of a cluster it reads what all controls need, and
+// the commands that look at objects.
 func (s *scan) save(ctx context.Context, file string, key ed25519.PrivateKey) error {
 	if ctx == nil {
 		ctx = context.Background()

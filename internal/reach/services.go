@@ -28,19 +28,24 @@ func (m *Model) Entries() []Entry {
 	s := newServices(m)
 	var out []Entry
 	for _, o := range m.objects {
-		switch o.GroupKind() {
-		case "Service":
-			out = append(out, s.direct(o)...)
-		case "networking.k8s.io/Ingress":
-			out = append(out, s.ingress(o)...)
-		case "route.openshift.io/Route":
-			out = append(out, s.route(o)...)
-		case "gateway.networking.k8s.io/HTTPRoute", "gateway.networking.k8s.io/GRPCRoute", "gateway.networking.k8s.io/TLSRoute",
-			"gateway.networking.k8s.io/TCPRoute", "gateway.networking.k8s.io/UDPRoute":
-			out = append(out, s.gateway(o)...)
+		if entries, ok := entryKinds[o.GroupKind()]; ok {
+			out = append(out, entries(s, o)...)
 		}
 	}
 	return out
+}
+
+// entryKinds are the objects that lead into the cluster, and how each is read.
+var entryKinds = map[string]func(*services, *fact.Object) []Entry{
+	"Service":                   (*services).direct,
+	"networking.k8s.io/Ingress": (*services).ingress,
+	"route.openshift.io/Route":  (*services).route,
+
+	"gateway.networking.k8s.io/HTTPRoute": (*services).gateway,
+	"gateway.networking.k8s.io/GRPCRoute": (*services).gateway,
+	"gateway.networking.k8s.io/TLSRoute":  (*services).gateway,
+	"gateway.networking.k8s.io/TCPRoute":  (*services).gateway,
+	"gateway.networking.k8s.io/UDPRoute":  (*services).gateway,
 }
 
 // Backends returns where the ports of a Service lead: the pods that it selects
