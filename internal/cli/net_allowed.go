@@ -154,6 +154,18 @@ func (n *netInput) writeAllowed(out *jsonAllowed, explain bool) error {
 	return t.write(n.Out, n.output)
 }
 
+// nearMiss says how near the rules of a policy come to what none of them allows.
+func nearMiss(r reach.Reason) string {
+	if len(r.Near) == 0 {
+		return "no rule of any policy allows this"
+	}
+	var rules []string
+	for _, near := range r.Near {
+		rules = append(rules, strconv.Itoa(near.Index+1))
+	}
+	return "its rule " + strings.Join(rules, ", ") + " is about the other end, but not about these ports"
+}
+
 func reasonOf(r reach.Reason) jsonReason {
 	out := jsonReason{Direction: r.Direction.String(), Verdict: r.Verdict.String(), Ports: viewPorts{r.Ports}}
 	switch {
@@ -163,7 +175,7 @@ func reasonOf(r reach.Reason) jsonReason {
 		out.Why = "no policy decides"
 	case r.Rule == nil:
 		out.Policy, out.Place = r.Policy.String(), ruleAt(r.Policy.Object, fact.Value{})
-		out.Why = out.Policy + " selects the pods, and no rule of any policy allows this"
+		out.Why = out.Policy + " selects the pods, and " + nearMiss(r)
 	default:
 		out.Policy, out.Place = r.Policy.String(), ruleAt(r.Policy.Object, r.Rule.Value)
 		out.Rule = strconv.Itoa(r.Rule.Index + 1)

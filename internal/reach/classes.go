@@ -149,7 +149,7 @@ const manyClasses = 400
 func (m *Model) Connections(classes []Class) []Connection {
 	var blocks []block[Ports]
 	if len(classes) > manyClasses {
-		blocks = fold(m.columns(first(classes)))
+		blocks = fold(m.columns(first(classes), nil))
 		for i := range blocks {
 			blocks[i].rows, blocks[i].columns = blocks[i].columns, blocks[i].rows
 		}
@@ -183,8 +183,9 @@ func (m *Model) matrix(classes []Class) *matrix[Ports] {
 
 // columns returns, for each class, which classes may reach it on which ports.
 // Classes are given by one of their endpoints each; -1 is a class of none. It
-// takes the sources that have one egress row together.
-func (m *Model) columns(reps []int) [][]part[Ports] {
+// takes the sources that have one egress row together. Of the sources of a class
+// only those count that wanted returns; without wanted, all.
+func (m *Model) columns(reps []int, wanted func(class int) set) [][]part[Ports] {
 	n := len(reps)
 	classesOf := make([][]int, len(m.Endpoints)) // in a comparison, one endpoint may stand for several
 	var hosts []int
@@ -212,16 +213,25 @@ func (m *Model) columns(reps []int) [][]part[Ports] {
 	}
 	parts := map[string][]part[Ports]{}
 	out := make([][]part[Ports], n)
-	x := &matrix[Ports]{rows: out}
+	x := &lines{matrix[Ports]{rows: out}}
 	for k, e := range reps {
 		if e < 0 {
 			continue
 		}
+		var only set
+		if wanted != nil {
+			if only = wanted(k); only.empty() {
+				continue
+			}
+		}
 		in := m.rows[Ingress][e]
 		if _, ok := parts[in.id]; !ok {
-			parts[in.id] = m.sources(in, classesOf, hosts, n)
+			parts[in.id] = x.sources(m, in, classesOf, hosts)
 		}
 		for _, from := range parts[in.id] {
+			if only != nil {
+				from.set = from.set.and(only)
+			}
 			if from.set.count() < len(groups) {
 				for s := range from.set.all() {
 					if p := m.rows[Egress][reps[s]].of(m, e).And(from.key); !p.Empty() {
@@ -240,15 +250,17 @@ func (m *Model) columns(reps []int) [][]part[Ports] {
 	return out
 }
 
+// lines are columns under way.
+type lines struct{ matrix[Ports] }
+
 // sources returns which classes an ingress row lets in, by ports.
-func (m *Model) sources(r *row, classesOf [][]int, hosts []int, n int) []part[Ports] {
+func (x *lines) sources(m *Model, r *row, classesOf [][]int, hosts []int) []part[Ports] {
 	var out []part[Ports]
-	x := &matrix[Ports]{rows: make([][]part[Ports], n)}
 	for _, p := range r.pods {
 		if p.ports.Empty() {
 			continue
 		}
-		in := newSet(n)
+		in := newSet(len(x.rows))
 		for e := range p.pods.all() {
 			if !m.Endpoints[e].HostNetwork {
 				for _, k := range classesOf[e] {

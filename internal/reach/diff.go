@@ -111,21 +111,43 @@ func (x *differ) alike(d Direction, u unit) bool {
 
 type change struct{ before, after Ports }
 
+// concerned returns the sources of which something may have changed for a class:
+// all, or, where its own policies allow the same, those whose policies do not.
+func (x *differ) concerned() func(class int) set {
+	n := len(x.classes)
+	all, some := fullSet(n), newSet(n)
+	for k, c := range x.classes {
+		if !x.alike(Egress, c[0]) {
+			some.add(k)
+		}
+	}
+	return func(k int) set {
+		if x.alike(Ingress, x.classes[k][0]) {
+			return some
+		}
+		return all
+	}
+}
+
 // inside compares who may reach each class.
 func (x *differ) inside() {
 	n := len(x.classes)
+	concerned := x.concerned()
 	var columns [2][][]part[Ports]
 	for side, m := range x.models {
 		reps := make([]int, n)
 		for k, c := range x.classes {
 			reps[k] = c[0].at[side]
 		}
-		columns[side] = m.columns(reps)
+		columns[side] = m.columns(reps, concerned)
 	}
 	lines := make([][]part[change], n)
 	grid := &matrix[change]{rows: lines}
 	for k, c := range x.classes {
-		rest := [2]set{fullSet(n), fullSet(n)} // who may not reach it at all
+		if concerned(k).empty() {
+			continue
+		}
+		rest := [2]set{concerned(k), concerned(k)} // who may not reach it at all
 		for side := range columns {
 			for _, p := range columns[side][k] {
 				rest[side] = rest[side].minus(p.set)

@@ -23,6 +23,9 @@ type Reason struct {
 	Rule      *Rule   // nil: no rule of the policy matches
 	Verdict   Verdict
 	Ports     Ports // that it decides
+	// Near are, where no rule of a policy matches, those that are about the other
+	// end, but not about these ports.
+	Near []*Rule
 }
 
 // Verdict is what a step of a decision comes to.
@@ -163,7 +166,26 @@ func (x *explainer) isolated() bool {
 func (x *explainer) denyRest() {
 	for _, p := range x.m.Policies {
 		if p.Isolates[x.d] && p.selected.has(x.self) {
-			x.add(Reason{Policy: p, Verdict: Isolated, Ports: x.open})
+			x.add(Reason{Policy: p, Verdict: Isolated, Ports: x.open, Near: x.near(p)})
 		}
 	}
+}
+
+func (x *explainer) near(p *Policy) (out []*Rule) {
+	for _, r := range p.Rules[x.d] {
+		if x.about(effect{r.Action, r.pods, r.ranges, AllPorts()}, r.Action) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Named reports whether a rule names ports, and the numbers of none.
+func (r *Rule) Named() bool {
+	for _, x := range r.ports {
+		if x.name == "" {
+			return false
+		}
+	}
+	return len(r.ports) > 0
 }

@@ -72,7 +72,7 @@ func TestClasses(t *testing.T) {
 		classes := m.Classes()
 		got := map[[2]int]Ports{}
 		check := m.Connections(classes)
-		for _, b := range fold(m.columns(first(classes))) { // what many classes are told by
+		for _, b := range fold(m.columns(first(classes), nil)) { // what many classes are told by
 			check = append(check, Connection{b.columns, b.rows, b.key})
 		}
 		for _, c := range check {

@@ -190,6 +190,16 @@ func (s *services) port(from *fact.Object, namespace, name string, port fact.Val
 	})
 }
 
+// target returns where an Ingress leads that names, against the API, the port of
+// the pods and not that of the Service: ingress-nginx sends it there all the same.
+func (s *services) target(ingress *fact.Object, name string, port fact.Value) []Entry {
+	service := s.byName[[2]string{ingress.InNamespace(), name}]
+	if service == nil || port.IsNull() {
+		return nil
+	}
+	return s.some(ingress, service, func(v fact.Value) bool { return v.Get(fact.K("targetPort")).Text() == port.Text() })
+}
+
 func (s *services) ingress(o *fact.Object) []Entry {
 	spec := o.Root.Get(keySpec)
 	var out []Entry
@@ -200,9 +210,15 @@ func (s *services) ingress(o *fact.Object) []Entry {
 		if number.IsNull() {
 			number = port.Get(keyName)
 		}
-		if name := service.Get(keyName).Str(); name != "" {
-			out = append(out, s.port(o, o.InNamespace(), name, number)...)
+		name := service.Get(keyName).Str()
+		if name == "" {
+			return
 		}
+		to := s.port(o, o.InNamespace(), name, number)
+		if to == nil {
+			to = s.target(o, name, number)
+		}
+		out = append(out, to...)
 	}
 	backend(spec.Get(fact.K("defaultBackend")))
 	for rule := range spec.Get(fact.K("rules")).Children() {

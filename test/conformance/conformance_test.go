@@ -97,7 +97,7 @@ func TestGroups(t *testing.T) {
 		"kubescape-rule-tests/host":     {1, 1, 0},
 		"kubescape-rule-tests/cloud":    {0, 1, 1},
 		"kyverno-policy-tests/cel":      {0, 1, 0},
-		"netpol-analyzer-connlist/core": {1, 2, 0},
+		"netpol-analyzer-connlist/core": {2, 4, 0},
 	} {
 		oracle, _, _ := strings.Cut(name, "/")
 		found := false

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"regexp"
@@ -16,13 +15,11 @@ type exclusion struct {
 	oracle string
 	id     *regexp.Regexp // of the case; nil: any
 	holds  *regexp.Regexp // group/Kind of an object in the input; nil: any
-	expect string         // the only thing that the case expects; "": any
 	reason string
 }
 
 // loadExcluded reads excluded.tsv: oracle, cases, reason. Cases are a glob of
-// their ids, `holds:GLOB` for all whose input has an object of a group/Kind, or
-// `expects:FIELD` for all that expect that and nothing else.
+// their ids, or `holds:GLOB` for all whose input has an object of a group/Kind.
 func loadExcluded(files fs.FS) ([]exclusion, error) {
 	text, err := fs.ReadFile(files, "excluded.tsv")
 	if err != nil {
@@ -40,8 +37,6 @@ func loadExcluded(files fs.FS) ([]exclusion, error) {
 		x := exclusion{oracle: cells[0], reason: strings.TrimSpace(cells[2])}
 		if kind, ok := strings.CutPrefix(cells[1], "holds:"); ok {
 			x.holds = glob(kind)
-		} else if field, ok := strings.CutPrefix(cells[1], "expects:"); ok {
-			x.expect = field
 		} else {
 			x.id = glob(cells[1])
 		}
@@ -61,20 +56,11 @@ func excludedFor(list []exclusion, oracle string, c *testCase, in *input) string
 		if x.oracle != oracle {
 			continue
 		}
-		if x.id != nil && x.id.MatchString(c.ID) || x.holds != nil && holdsKind(in, x.holds) || x.expect != "" && expectsOnly(c, x.expect) {
+		if x.id != nil && x.id.MatchString(c.ID) || x.holds != nil && holdsKind(in, x.holds) {
 			return x.reason
 		}
 	}
 	return ""
-}
-
-func expectsOnly(c *testCase, field string) bool {
-	var expect map[string]json.RawMessage
-	if c.decode("expect", &expect) != nil {
-		return false
-	}
-	_, ok := expect[field]
-	return ok && len(expect) == 1
 }
 
 func holdsKind(in *input, kind *regexp.Regexp) bool {

@@ -126,16 +126,19 @@ func (c *connections) lines() []string {
 }
 
 // runConnlist compares the list of connections and, where a case has one, the
-// list with exposure.
+// list with exposure; where it has neither, the reasons.
 func runConnlist(_ *runner, c *testCase, in *input) (outcome, error) {
-	var expect struct{ Connlist, Exposure []string }
+	var expect struct{ Connlist, Exposure, Explain []string }
 	if err := c.decode("expect", &expect); err != nil {
 		return outcome{}, err
 	}
-	if expect.Connlist == nil && expect.Exposure == nil {
-		return outcome{expected: "an explanation in the tool's own words", got: "not compared"}, nil
-	}
 	m := reach.New(in.snapshot, netpolOptions())
+	switch {
+	case expect.Connlist == nil && expect.Exposure == nil && expect.Explain == nil:
+		return outcome{expected: "the case states nothing"}, nil
+	case expect.Connlist == nil && expect.Exposure == nil:
+		return sameLines("explain", inPlace(expect.Explain), inPlace(explained(m))), nil
+	}
 	lines := connectionsOf(m, cutsOf(m)).lines()
 	if expect.Connlist != nil {
 		if out := sameLines("connlist", expect.Connlist, lines); !out.agreed || expect.Exposure == nil {
