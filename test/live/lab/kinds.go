@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,8 +51,11 @@ func (l *Lab) ask(t testing.TB, method, path, accept string, object []byte) (int
 		t.Fatal(err)
 	}
 	if resp.StatusCode >= 400 && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/vnd.kubernetes.protobuf") {
-		out = bytes.ToValidUTF8(out, nil) // a Status; its message can be read as it is
-		out = fmt.Appendf(nil, "{\"message\":%q}", out)
+		// A Status; its message can be read as it is.
+		out, err = json.Marshal(map[string]string{"message": string(bytes.ToValidUTF8(out, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return resp.StatusCode, resp.Header.Get("Content-Type"), out
 }
