@@ -25,6 +25,7 @@ stage:
 test: build deps stage ## everything that CI holds
 	$(STAGE) vet $(GO) vet ./...
 	CGO_ENABLED=1 $(STAGE) unit $(GO) test -race $$($(GO) list ./... | grep -v /test/live)
+	$(MAKE) -s live
 	$(STAGE) engine $(GO) test -count=1 -run TestIncrementalEqualsFull -long ./internal/assess
 	$(STAGE) controls $(BIN) controls test
 	$(STAGE) lab-vet $(GO) -C test/cluster vet ./...

@@ -104,11 +104,12 @@ func TestListExpires(t *testing.T) {
 	l := lab.Open(t)
 	ns := l.Namespace(t)
 	a := l.Account(t, ns)
-	var many strings.Builder
 	for i := range 520 {
-		fmt.Fprintf(&many, "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a-%d}\n", i)
+		body := fmt.Sprintf(`{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"a-%d"}}`, i)
+		if code, answer := l.Do(t, "POST", "/api/v1/namespaces/"+ns+"/serviceaccounts", "application/json", []byte(body)); code != http.StatusCreated {
+			t.Fatalf("make an account: %d %s", code, answer)
+		}
 	}
-	l.Apply(t, ns, many.String())
 	p := newProxy(t, l)
 	a.Token(t, p.url, p.authority)
 	want, err := fresh(t, a.Kubeconfig, ns)

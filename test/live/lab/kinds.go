@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/source"
@@ -52,7 +53,13 @@ func (l *Lab) ask(t testing.TB, method, path, accept string, object []byte) (int
 	}
 	if resp.StatusCode >= 400 && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/vnd.kubernetes.protobuf") {
 		// A Status; its message can be read as it is.
-		out, err = json.Marshal(map[string]string{"message": string(bytes.ToValidUTF8(out, nil))})
+		message := strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return -1
+			}
+			return r
+		}, string(bytes.ToValidUTF8(out, nil)))
+		out, err = json.Marshal(map[string]string{"message": message})
 		if err != nil {
 			t.Fatal(err)
 		}
