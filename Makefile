@@ -4,6 +4,8 @@ BIN     := bin/merlon
 ORACLES ?= ../shared
 LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 export CGO_ENABLED = 0
+# One way to compile, so that nothing is compiled twice.
+export GOFLAGS := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
 
 .PHONY: run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
 
@@ -21,10 +23,14 @@ STAGE := bin/stage
 stage: ## what each stage costs
 	@$(GO) build -o $(STAGE) ./test/stage
 
+# Races are looked for in the packages that do several things at once.
+RACED = $$(grep -rlE '^[[:space:]]+(go |"sync(/atomic)?"$$)|\.Go\(' --include=*.go internal test/e2e | xargs -n 1 dirname | sort -u | sed 's|^|./|')
+
 test: build deps stage ## everything that CI holds
 	$(STAGE) vet $(GO) vet ./...
-	CGO_ENABLED=1 $(STAGE) unit $(GO) test -race $$($(GO) list ./... | grep -v /test/live)
-	$(STAGE) e2e $(GO) test ./test/e2e
+	$(STAGE) unit $(GO) test $$($(GO) list ./... | grep -v /test/live)
+	CGO_ENABLED=1 $(STAGE) race $(GO) test -race $(RACED)
+	$(MAKE) -s live
 	$(STAGE) engine $(GO) test -count=1 -run TestIncrementalEqualsFull -long ./internal/assess
 	$(STAGE) controls $(BIN) controls test
 	$(STAGE) lab-vet $(GO) -C test/cluster vet ./...

@@ -16,16 +16,16 @@ LIVE := MERLON_LIVE=1 MERLON_LAB=$(LAB)
 
 live: build deps stage ## real clusters: what needs an API server, and pods that run
 	$(STAGE) tools $(MAKE) -s tools
-	$(LIVE) $(STAGE) live $(LAB) run -- $(GO) test -count=1 -p 1 ./test/live ./test/live/rbac ./test/live/fix
+	$(LIVE) $(STAGE) live $(LAB) run -- $(GO) test -count=1 -p 1 -timeout 30m ./test/live ./test/live/rbac ./test/live/fix
 	$(MAKE) -s test-node
 
 # Pods that run need root; the packages are installed where apt-get is there.
 test-node: tools stage
 	@if [ $$(id -u) = 0 ] && { command -v apt-get >/dev/null && $(LAB) install >/dev/null; $(LAB) check --tier node >/dev/null; }; then \
-	  $(LIVE) $(STAGE) live-node $(LAB) run --tier node -- $(GO) test -count=1 ./test/live/node; \
+	  $(LIVE) $(STAGE) live-node $(LAB) run --tier node -- $(GO) test -count=1 -timeout 30m ./test/live/node; \
 	else \
 	  echo "stage live-node      not run: this machine cannot: $$($(LAB) check --tier node 2>&1)"; \
 	fi
 
 test-versions: tools stage ## the tests that need an API server, on the oldest supported Kubernetes; not in CI
-	$(LIVE) MERLON_OLD_KUBERNETES=1 $(STAGE) live-oldest $(LAB) run --kube test/cluster/kube-oldest -- $(GO) test -count=1 -p 1 ./test/live ./test/live/rbac ./test/live/fix
+	$(LIVE) MERLON_OLD_KUBERNETES=1 $(STAGE) live-oldest $(LAB) run --kube test/cluster/kube-oldest -- $(GO) test -count=1 -p 1 -timeout 30m ./test/live ./test/live/rbac ./test/live/fix

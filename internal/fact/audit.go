@@ -8,8 +8,8 @@ type AuditEvent struct {
 	ID           string
 	Level, Stage string
 	Time         time.Time // when the stage was reached, or else when the request came
-	User         Caller
-	Impersonated Caller // no name: nobody
+	User         Caller    // no name: one whom the API server did not let in, code 401
+	Impersonated Caller    // no name: nobody
 	Verb         string
 	Object       AuditObject // no resource: the request is for a URL
 	URI          string      // with the query

@@ -25,8 +25,11 @@ var long = flag.Bool("long", false, "look at more random documents")
 
 // rounds returns how often a test with random input goes round.
 func rounds(short, longer int) int {
-	if *long {
+	switch {
+	case *long:
 		return longer
+	case raced:
+		return max(1, short/10)
 	}
 	return short
 }

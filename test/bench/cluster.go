@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ const (
 )
 
 // measureCluster fills the cluster of KUBECONFIG and measures a scan of it
-// beside client-go's lists, taking turns.
+// beside client-go's lists, taking turns, and then a watch.
 func (s *session) measureCluster(stdout io.Writer) error {
 	kubeconfig := os.Getenv("KUBECONFIG")
 	if kubeconfig == "" || os.Getenv("MERLON_LAB_DIR") == "" {
@@ -25,7 +26,8 @@ func (s *session) measureCluster(stdout io.Writer) error {
 	}
 	env := []string{"KUBECONFIG=" + kubeconfig, "MERLON_LAB_DIR=" + os.Getenv("MERLON_LAB_DIR")}
 	fmt.Fprintln(s.progress, "cluster: fill")
-	if _, err := s.once(&command{name: "fill", args: []string{s.cluster, "make"}, env: env, dir: s.dir}); err != nil {
+	fill := command{name: "fill", args: []string{s.cluster, "make"}, env: env, dir: s.dir}
+	if _, err := fill.measure(context.Background()); err != nil { // as long as it takes: it is not measured
 		return err
 	}
 	scanned := []string{s.merlon, "scan", "--cluster", "-o", "json=" + s.reportFile(), "--fail-on", "none"}
@@ -58,7 +60,7 @@ func (s *session) measureCluster(stdout io.Writer) error {
 	of, anon := against(costs[1], costs[0]), median(costs[1]).anon
 	fmt.Fprintf(stdout, "scan --cluster, CPU of listing: %.2f x, at most %.0f x: %s\n", of, maxOfListing, verdict(of <= maxOfListing))
 	fmt.Fprintf(stdout, "scan --cluster, anonymous memory: %.0f MB, at most %.0f MB: %s\n", anon, maxClusterAnon, verdict(anon < maxClusterAnon))
-	return nil
+	return s.measureWatch(env, stdout)
 }
 
 func verdict(ok bool) string {

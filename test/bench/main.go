@@ -12,8 +12,8 @@
 //	go run ./test/bench -merlon bin/merlon [-n 3] [-quick] [-write DIR]
 //
 // With -engine it measures the incremental engine instead: one change to its
-// findings. With -cluster it measures a scan of a running cluster instead, beside listing
-// and decoding the same objects with client-go alone.
+// findings. With -cluster it measures a scan of a running cluster instead, beside
+// listing and decoding the same objects with client-go alone, and a watch of it.
 package main
 
 import (

@@ -114,6 +114,8 @@ func (c *Cluster) apiServerArgs() []string {
 		"--encryption-provider-config=" + f("encryption.yaml"),
 		"--audit-policy-file=" + c.auditPolicyFile(), "--audit-log-path=" + c.AuditLog(), "--audit-log-maxsize=200",
 		"--profiling=false",
+		// apiserver_storage_objects soon says what is there, for tests that read it.
+		"--etcd-count-metric-poll-period=10s",
 	}
 }
 

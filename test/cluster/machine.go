@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // MissingError says what the machine lacks for a tier.
@@ -71,7 +72,43 @@ func Missing(tier Tier, proxyMode string) []string {
 	if b, err := os.ReadFile("/proc/filesystems"); err == nil && !strings.Contains(string(b), "\toverlay\n") {
 		missing = append(missing, "the kernel's overlay file system")
 	}
+	if len(missing) == 0 {
+		missing = refused()
+	}
 	return missing
+}
+
+// refused tries what the nodes do to the machine, in namespaces that are gone
+// with each try, and says what it does not let us: root in a container may be
+// root in name only.
+func refused() []string {
+	dir, err := os.MkdirTemp("", "lab-try-")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer os.RemoveAll(dir)
+	for _, name := range []string{"lower", "upper", "work", "merged"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			return []string{err.Error()}
+		}
+	}
+	overlay := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", dir)
+	var out []string
+	for what, argv := range map[string][]string{
+		"network links between namespaces":            {"ip", "link", "add", "labtry0", "type", "veth", "peer", "name", "labtry1"},
+		"network bridges":                             {"ip", "link", "add", "labtry2", "type", "bridge"},
+		"the kernel's address translation (iptables)": {"iptables", "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE"},
+		"mounts":                               {"mount", "-t", "tmpfs", "none", dir + "/merged"},
+		"overlay mounts below " + os.TempDir(): {"mount", "-t", "overlay", "-o", overlay, "none", dir + "/merged"},
+	} {
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
+		if text, err := cmd.CombinedOutput(); err != nil {
+			out = append(out, fmt.Sprintf("%s (%s: %v)", what, strings.TrimSpace(string(text)), err))
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // cniPlugins returns the folder that holds the CNI plugins: Debian's, or the

@@ -122,7 +122,7 @@ func TestSeededMistakes(t *testing.T) {
 		if m.Want != "" {
 			names++
 		}
-		if raced && i%5 > 0 {
+		if raced && i%20 > 0 {
 			continue
 		}
 		for _, f := range m.formsOf() {

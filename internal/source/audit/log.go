@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -214,7 +215,7 @@ func (l *log) emit(w *wire) error {
 
 // refused reports whether the caller could not say who it is: the API server
 // writes such an event without a user.
-func (w *wire) refused() bool { return w.ResponseStatus != nil && w.ResponseStatus.Code == 401 }
+func (w *wire) refused() bool { return w.ResponseStatus != nil && w.ResponseStatus.Code == http.StatusUnauthorized }
 
 func missing(w *wire, err error) string {
 	switch {

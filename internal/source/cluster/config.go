@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/transport"
 
 	"github.com/merlon-security/merlon/internal/source"
 )
@@ -40,8 +41,42 @@ func connect(in source.ClusterInput) (*client, error) {
 	if raw, err := loader.RawConfig(); err == nil && c.context == "" {
 		c.context = raw.CurrentContext
 	}
+	renewToken(cfg)
 	if c.http, err = rest.HTTPClientFor(cfg); err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
 	return c, nil
 }
+
+// renewToken has a token in a file read again when the API server no longer
+// accepts it. client-go alone goes on with the old one for up to a minute.
+func renewToken(cfg *rest.Config) {
+	if cfg.BearerTokenFile == "" {
+		return
+	}
+	source := transport.NewCachedFileTokenSource(cfg.BearerTokenFile)
+	cfg.BearerToken, cfg.BearerTokenFile = "", ""
+	cfg.Wrap(transport.ResettableTokenSourceWrapTransport(source))
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			before, err := source.Token()
+			if err != nil {
+				return nil, err
+			}
+			resp, err := next.RoundTrip(req) // after a 401, the source forgets the token
+			if err != nil || resp.StatusCode != http.StatusUnauthorized {
+				return resp, err
+			}
+			now, err := source.Token()
+			if err != nil || now.AccessToken == before.AccessToken {
+				return resp, nil
+			}
+			resp.Body.Close()
+			return next.RoundTrip(req)
+		})
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

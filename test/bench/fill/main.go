@@ -3,6 +3,7 @@
 //
 //	fill make [-pods N]   2,000 Deployments with ReplicaSets and 10,000 pods, 5,000 other objects
 //	fill list             lists and decodes all of it with client-go's typed client, page by page
+//	fill change           changes the Deployment of each number that it reads, one to a line
 //
 // It writes to the cluster of KUBECONFIG only if that is one of `lab run`.
 package main
@@ -13,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,8 +30,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 0 || args[0] != "make" && args[0] != "list" {
-		return errors.New("usage: fill make [-pods N] | fill list")
+	if len(args) == 0 || !slices.Contains([]string{"make", "list", "change"}, args[0]) {
+		return errors.New("usage: fill make [-pods N] | fill list | fill change")
 	}
 	flags := flag.NewFlagSet("fill", flag.ContinueOnError)
 	pods := flags.Int("pods", 10_000, "pods to make")
@@ -54,6 +56,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if os.Getenv("MERLON_LAB_DIR") == "" {
 		return errors.New("MERLON_LAB_DIR is not set: only a test cluster is filled")
+	}
+	if args[0] == "change" {
+		return change(ctx, c, os.Stdin)
 	}
 	return fill(ctx, c, *pods)
 }

@@ -3,12 +3,14 @@ package lab
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/source"
@@ -50,8 +52,17 @@ func (l *Lab) ask(t testing.TB, method, path, accept string, object []byte) (int
 		t.Fatal(err)
 	}
 	if resp.StatusCode >= 400 && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/vnd.kubernetes.protobuf") {
-		out = bytes.ToValidUTF8(out, nil) // a Status; its message can be read as it is
-		out = fmt.Appendf(nil, "{\"message\":%q}", out)
+		// A Status; its message can be read as it is.
+		message := strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return -1
+			}
+			return r
+		}, string(bytes.ToValidUTF8(out, nil)))
+		out, err = json.Marshal(map[string]string{"message": message})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return resp.StatusCode, resp.Header.Get("Content-Type"), out
 }

@@ -290,16 +290,20 @@ func (l *Lab) Transport(t testing.TB) http.RoundTripper {
 	return rt
 }
 
+// patience is how long a cluster may take to come to what a test waits for. It
+// only costs time where it never does.
+const patience = 4 * time.Minute
+
 // Eventually waits for something that Kubernetes brings about in its own time.
 func Eventually(t testing.TB, what string, holds func() (bool, string)) {
 	t.Helper()
 	last := ""
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		ok, state := holds()
 		if ok {
 			return
 		}
 		last = state
 	}
-	t.Fatalf("%s: not within 90 s\n%s", what, last)
+	t.Fatalf("%s: not within %s\n%s", what, patience, last)
 }

@@ -64,8 +64,8 @@ spec:
   jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: app, image: "`+image+`", command: ["true"], securityContext: {privileged: true}}]}}}}
 `)
 	l.Kubectl(t, "", "create", "job", "-n", ns, "--from=cronjob/nightly", "nightly-1")
-	l.Kubectl(t, "", "wait", "-n", ns, "--for=condition=Available", "--timeout=90s", "deployment/web")
-	l.Kubectl(t, "", "wait", "-n", ns, "--for=condition=Complete", "--timeout=90s", "job/nightly-1")
+	l.Kubectl(t, "", "wait", "-n", ns, "--for=condition=Available", "--timeout=240s", "deployment/web")
+	l.Kubectl(t, "", "wait", "-n", ns, "--for=condition=Complete", "--timeout=240s", "job/nightly-1")
 	want := []string{"CronJob nightly 1", "DaemonSet agent 1", "Deployment web 2", "Pod kept 0"}
 	lab.Eventually(t, "each is judged through its owner", func() (bool, string) {
 		got := judged(t, a, ns)
