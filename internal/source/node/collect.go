@@ -85,7 +85,7 @@ func (s *Source) gap(kind, file, format string, args ...any) {
 // fact reports one fact of the machine.
 func (s *Source) fact(kind, name, file string, spec map[string]any) {
 	spec["node"] = s.node
-	root := build(map[string]any{"apiVersion": "merlon.dev/v1", "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec})
+	root := fact.Of(map[string]any{"apiVersion": "merlon.dev/v1", "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec})
 	s.object(root, file)
 }
 

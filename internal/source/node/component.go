@@ -60,7 +60,7 @@ func (s *Source) component(p *process) {
 	}
 	file := fmt.Sprintf("/proc/%d", p.pid)
 	spec["node"] = s.node
-	root := build(map[string]any{"apiVersion": "merlon.dev/v1", "kind": "NodeComponent", "metadata": map[string]any{"name": name}, "spec": spec})
+	root := fact.Of(map[string]any{"apiVersion": "merlon.dev/v1", "kind": "NodeComponent", "metadata": map[string]any{"name": name}, "spec": spec})
 	s.object(root, file)
 	o, _ := fact.NewObject(root, fact.Origin{})
 	if running, ok := component.FromObject(&o); ok {
