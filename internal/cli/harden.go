@@ -240,7 +240,7 @@ func found(in *harden.Input, snapshot *fact.Snapshot) {
 		if o.GroupKind() == component.NodeKind {
 			continue
 		}
-		in.Documents = append(in.Documents, o)
+		in.Objects = append(in.Objects, o)
 		for _, p := range harden.Processes(o) {
 			if !running[p.Name()] {
 				add(o, p)

@@ -10,12 +10,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Setting is one line of what a component's configuration has to say to satisfy
-// a control: one flag, or one field of its configuration file that no flag
-// gives, and what becomes of it. The form is in docs/reference/control-format.md.
+// Setting is one line of what satisfies a control: of a component, one flag, or
+// one field of its configuration file that no flag gives, and what becomes of
+// it; of a file of a node, its mode or owner; of the machine, its kernel
+// settings. The form is in docs/reference/control-format.md.
 type Setting struct {
-	Flag  string   `yaml:"flag"`
-	Field []string `yaml:"field"`
+	Flag    string   `yaml:"flag"`
+	Field   []string `yaml:"field"`
+	Mode    string   `yaml:"mode"`    // CEL: the mode that may not be gone beyond
+	Owner   string   `yaml:"owner"`   // CEL: user:group
+	Sysctls string   `yaml:"sysctls"` // CEL: a map of kernel settings
 
 	Value      yaml.Node `yaml:"value"`
 	Expression string    `yaml:"expression"` // CEL in the place of a value
@@ -49,21 +53,31 @@ type Change struct {
 	Unset       bool
 	File        string
 	Document    string
+
+	Mode, Owner string
+	Sysctls     map[string]any
 }
 
 // check holds a setting to its form.
-func (s *Setting) check() error {
-	if (s.Flag == "") == (len(s.Field) == 0) {
-		return errors.New("a setting is of a flag or of a field")
-	}
-	given := 0
-	for _, is := range [...]bool{!s.Value.IsZero(), s.Expression != "", len(s.Add)+len(s.Remove) > 0, s.Unset, s.File != "", s.Document != ""} {
-		if is {
-			given++
+func (s *Setting) check(component bool) error {
+	count := func(list ...bool) (n int) {
+		for _, is := range list {
+			if is {
+				n++
+			}
 		}
+		return n
 	}
+	given := count(!s.Value.IsZero(), s.Expression != "", len(s.Add)+len(s.Remove) > 0, s.Unset, s.File != "", s.Document != "")
+	ofFlag := s.Flag != "" || len(s.Field) > 0
 	switch {
-	case given != 1:
+	case count(s.Flag != "", len(s.Field) > 0, s.Mode != "", s.Owner != "", s.Sysctls != "") != 1:
+		return errors.New("a setting is of one of flag, field, mode, owner, sysctls")
+	case ofFlag && !component:
+		return errors.New("only a component has flags and fields")
+	case !ofFlag && given > 0:
+		return errors.New("mode, owner and sysctls are their own value")
+	case ofFlag && given != 1:
 		return errors.New("a setting needs one of value, expression, add and remove, unset, file, document")
 	case s.Flag == "" && (len(s.Add)+len(s.Remove) > 0 || s.File != "" || s.Document != ""):
 		return errors.New("a field takes a value, an expression or unset")
@@ -73,11 +87,12 @@ func (s *Setting) check() error {
 
 // checkSettings holds the settings of a control to their form.
 func (c *Control) checkSettings() error {
-	if len(c.Settings) > 0 && c.Scope.Each != EachComponent {
-		return errors.New("settings: only a control of components has them")
+	component := c.Scope.Each == EachComponent
+	if len(c.Settings) > 0 && !component && c.Scope.Each != EachObject {
+		return errors.New("settings: only a control of components or objects has them")
 	}
 	for i := range c.Settings {
-		if err := c.Settings[i].check(); err != nil {
+		if err := c.Settings[i].check(component); err != nil {
 			return fmt.Errorf("settings: %d: %w", i+1, err)
 		}
 	}
@@ -92,6 +107,12 @@ func (s *Setting) Text() string {
 	}
 	var what []string
 	switch {
+	case s.Mode != "":
+		name, what = "the file's mode", []string{"is within " + s.Mode}
+	case s.Owner != "":
+		name, what = "the file's owner", []string{"is " + s.Owner}
+	case s.Sysctls != "":
+		name, what = "the kernel's settings", []string{"are " + s.Sysctls}
 	case !s.Value.IsZero():
 		if v, err := toFact(&s.Value); err == nil {
 			what = append(what, "is "+v.Text())
@@ -122,9 +143,15 @@ func (s *Setting) Text() string {
 
 // want is a setting ready to be computed.
 type want struct {
-	setting          *Setting
-	value            any
-	expression, when *expr.Program
+	setting              *Setting
+	value                any
+	expression, when     *expr.Program
+	mode, owner, sysctls *expr.Program
+}
+
+// programs are the expressions of a setting, where it has them.
+func (w *want) programs() []*expr.Program {
+	return []*expr.Program{w.when, w.expression, w.mode, w.owner, w.sysctls}
 }
 
 // wants compiles the settings.
@@ -138,7 +165,7 @@ func (c *Control) wants(env *expr.Env) ([]want, error) {
 		for _, part := range []struct {
 			source string
 			into   **expr.Program
-		}{{w.setting.Expression, &w.expression}, {w.setting.When, &w.when}} {
+		}{{w.setting.Expression, &w.expression}, {w.setting.When, &w.when}, {w.setting.Mode, &w.mode}, {w.setting.Owner, &w.owner}, {w.setting.Sysctls, &w.sysctls}} {
 			if part.source == "" {
 				continue
 			}
@@ -166,7 +193,7 @@ func (c *Compiled) checkWants() error {
 		return err
 	}
 	for i := range wants {
-		for _, p := range []*expr.Program{wants[i].when, wants[i].expression} {
+		for _, p := range wants[i].programs() {
 			if p == nil {
 				continue
 			}
@@ -199,20 +226,38 @@ func (j *Judge) Changes(c *Compiled) ([]Change, error) {
 		}
 		s := w.setting
 		ch := Change{Flag: s.Flag, Field: s.Field, Value: w.value, Add: s.Add, Remove: s.Remove, Unset: s.Unset, File: s.File, Document: s.Document}
-		if w.expression != nil {
-			v := w.expression.Eval(j.frame)
-			if v.Err() != nil || v.Kind() == expr.Unset {
-				return nil, errors.New("a value of the settings could not be computed")
-			}
-			f, err := asFact(v)
-			if err != nil {
+		var mode, owner, sysctls any
+		for _, part := range []struct {
+			program *expr.Program
+			into    *any
+		}{{w.expression, &ch.Value}, {w.mode, &mode}, {w.owner, &owner}, {w.sysctls, &sysctls}} {
+			if err := j.compute(part.program, part.into); err != nil {
 				return nil, err
 			}
-			ch.Value = f.Go()
 		}
+		ch.Mode, _ = mode.(string)
+		ch.Owner, _ = owner.(string)
+		ch.Sysctls, _ = sysctls.(map[string]any)
 		out = append(out, ch)
 	}
 	return out, nil
+}
+
+// compute evaluates an expression of a setting, where there is one.
+func (j *Judge) compute(p *expr.Program, into *any) error {
+	if p == nil {
+		return nil
+	}
+	v := p.Eval(j.frame)
+	if v.Err() != nil || v.Kind() == expr.Unset {
+		return errors.New("a value of the settings could not be computed")
+	}
+	f, err := asFact(v)
+	if err != nil {
+		return err
+	}
+	*into = f.Go()
+	return nil
 }
 
 // Param returns a setting of the control itself, as the user has it, as plain Go

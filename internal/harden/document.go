@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
@@ -68,16 +69,16 @@ func (m *maker) named(c *Component) error {
 	for i := range kindsOfDocument {
 		k := &kindsOfDocument[i]
 		file := c.Plan.Flags[k.flag]
-		if file == "" || path.Dir(file) == m.Layout.Folder && m.documents[k.name] != nil {
+		if file == "" || path.Dir(file) == m.Layout.Folder && m.documents[strings.TrimSuffix(path.Base(file), ".yaml")] != nil {
 			continue
 		}
-		found := slices.IndexFunc(m.Documents, func(o *fact.Object) bool {
+		found := slices.IndexFunc(m.Objects, func(o *fact.Object) bool {
 			return o.GroupKind() == k.kind && path.Base(o.Origin.File) == path.Base(file)
 		})
 		if found < 0 {
 			continue
 		}
-		root := m.Documents[found].Root
+		root := m.Objects[found].Root
 		mended, open, err := m.mend(root, c.minor)
 		if err != nil {
 			return err
@@ -105,9 +106,13 @@ func (m *maker) document(k *kindOfDocument, root fact.Value, minor int) (*Docume
 	if err != nil {
 		return nil, err
 	}
-	d := &Document{Name: k.name + ".yaml", Root: root, Open: open, Serves: map[string][]string{}, Secret: k.name == "encryption" && m.Layout.Key != ""}
+	name := k.name
+	for n := 2; m.documents[name] != nil && !fact.Equal(m.documents[name].Root, root); n++ { // of another API server
+		name = fmt.Sprintf("%s-%d", k.name, n)
+	}
+	d := &Document{Name: name + ".yaml", Root: root, Open: open, Serves: map[string][]string{}, Secret: k.name == "encryption" && m.Layout.Key != ""}
 	m.lines(d, minor)
-	m.documents[k.name] = d
+	m.documents[name] = d
 	return d, nil
 }
 

@@ -28,7 +28,7 @@ type Input struct {
 	Minor    int // of Kubernetes, for what does not say its version
 
 	Components []Found
-	Documents  []*fact.Object // the configuration that the components name, as far as it was read
+	Objects    []*fact.Object // the configuration that the components name, files of the node, the machine: as far as it was read
 	Layout     Layout
 }
 
@@ -49,6 +49,8 @@ type Layout struct {
 type Result struct {
 	Components []*Component
 	Documents  []*Document
+	Modes      []Mode
+	Sysctls    []Sysctl
 	Needs      []string // files that the configuration names and nobody has made
 }
 
@@ -75,7 +77,7 @@ const maxRounds = 8
 
 // Make hardens.
 func Make(in Input) (*Result, error) {
-	m := &maker{Input: in, documents: map[string]*Document{}, needs: map[string]bool{}}
+	m := &maker{Input: in, documents: map[string]*Document{}, needs: map[string]bool{}, sysctls: map[string]*Sysctl{}}
 	r := &Result{}
 	for _, f := range in.Components {
 		c, err := m.component(f)
@@ -88,6 +90,10 @@ func Make(in Input) (*Result, error) {
 		r.Documents = append(r.Documents, m.documents[name])
 	}
 	maps.DeleteFunc(m.needs, func(_ string, needed bool) bool { return !needed })
+	if err := m.machine(r); err != nil {
+		return nil, err
+	}
+	r.Sysctls = m.kernel()
 	r.Needs = slices.Sorted(maps.Keys(m.needs))
 	return r, nil
 }
@@ -96,6 +102,7 @@ type maker struct {
 	Input
 	documents map[string]*Document
 	needs     map[string]bool
+	sysctls   map[string]*Sysctl
 }
 
 // component hardens one component.
@@ -182,55 +189,70 @@ func (subject) Advisories() []control.Advisory { return nil }
 // Conflicts are none: a plan gives each setting once.
 func (subject) Conflicts() []control.Conflict { return nil }
 
-// judge judges a plan by one control. each is called while the subject is still
-// the judge's.
-func (m *maker) judge(plan *component.Plan, minor int, ctl *control.Compiled, each func(*control.Judge, control.Outcome)) finding.Verdict {
-	return m.watch(plan, minor, ctl, each, func(string, []string) {})
+// bench judges one state of a plan by many controls.
+type bench struct {
+	judge *control.Judge
+	read  func(flag string, field []string) // told which settings a control looks at; nil for nobody
 }
 
-// watch judges and tells which settings the control looks at.
-func (m *maker) watch(plan *component.Plan, minor int, ctl *control.Compiled, each func(*control.Judge, control.Outcome), read func(string, []string)) finding.Verdict {
+// bench sets a plan up to be judged.
+func (m *maker) bench(plan *component.Plan, minor int) *bench {
 	o := plan.Object()
 	p, _ := component.FromObject(o)
-	j := control.NewJudge(m.Library, nil, minor)
-	j.Subject(&control.Subject{Object: o, Component: subject{p.At(minor), read}})
-	return j.Run(ctl, func(out control.Outcome) {
-		if each != nil {
-			each(j, out)
+	b := &bench{judge: control.NewJudge(m.Library, nil, minor)}
+	b.judge.Subject(&control.Subject{Object: o, Component: subject{p.At(minor), func(flag string, field []string) {
+		if b.read != nil {
+			b.read(flag, field)
+		}
+	}}})
+	return b
+}
+
+// wanted returns what a control wants of the plan, nothing where it does not
+// fail.
+func (b *bench) wanted(ctl *control.Compiled) (out []control.Change, err error) {
+	asked := false
+	b.judge.Run(ctl, func(o control.Outcome) {
+		if o.Verdict == finding.Fail && !asked {
+			asked = true
+			out, err = b.judge.Changes(ctl)
 		}
 	})
+	if err != nil {
+		err = fmt.Errorf("%s: %w", ctl.ID, err)
+	}
+	return out, err
 }
 
 // round makes what the failing controls want and reports whether that changed
 // anything.
 func (m *maker) round(c *Component) (changed bool, err error) {
+	b := m.bench(c.Plan, c.minor)
 	for _, ctl := range m.concerned(c.Plan.Component) {
 		if len(ctl.Settings) == 0 {
 			continue
 		}
-		var wanted []control.Change
-		m.judge(c.Plan, c.minor, ctl, func(j *control.Judge, o control.Outcome) {
-			if o.Verdict != finding.Fail || len(wanted) > 0 {
-				return
-			}
-			var e error
-			if wanted, e = j.Changes(ctl); e != nil {
-				err = fmt.Errorf("%s: %w", ctl.ID, e)
-			}
-		})
+		wanted, err := b.wanted(ctl)
 		if err != nil {
 			return false, err
 		}
+		if len(wanted) == 0 {
+			continue
+		}
 		before := c.Plan.Object().Root
 		for i := range wanted {
+			m.set(wanted[i].Sysctls, ctl.ID)
 			if err := m.apply(c, &wanted[i]); err != nil {
 				return false, fmt.Errorf("%s: %w", ctl.ID, err)
 			}
 		}
-		if !fact.Equal(before, c.Plan.Object().Root) {
-			changed = true
-			for i := range wanted {
-				c.serve(key(c.Plan, &wanted[i]), ctl.ID)
+		if fact.Equal(before, c.Plan.Object().Root) {
+			continue
+		}
+		changed, b = true, m.bench(c.Plan, c.minor)
+		for i := range wanted {
+			if line := key(c.Plan, &wanted[i]); line != "" {
+				c.serve(line, ctl.ID)
 			}
 		}
 	}
@@ -291,13 +313,13 @@ func Apply(plan *component.Plan, ch *control.Change) {
 		plan.Set(ch.Flag, path.Join(defaultPKI, ch.File))
 	case ch.Unset && ch.Flag != "":
 		plan.Unset(ch.Flag)
-	case ch.Unset:
+	case ch.Unset && len(ch.Field) > 0:
 		plan.SetField(ch.Field, nil)
 	case len(ch.Add)+len(ch.Remove) > 0:
 		plan.Change(ch.Flag, ch.Add, ch.Remove)
 	case ch.Flag != "":
 		plan.Set(ch.Flag, fmt.Sprint(ch.Value))
-	default:
+	case len(ch.Field) > 0:
 		plan.SetField(ch.Field, ch.Value)
 	}
 }
@@ -315,19 +337,20 @@ func DefaultLayout() Layout { return Layout{Folder: defaultFolder} }
 // settle judges the plan that came out: what is open, and which controls each
 // line satisfies.
 func (m *maker) settle(c *Component) {
+	b := m.bench(c.Plan, c.minor)
+	looked := map[string]bool{}
+	b.read = func(flag string, field []string) {
+		if flag != "" {
+			field = c.Plan.Field(flag)
+		}
+		if len(field) > 0 {
+			flag = pathKey(field)
+		}
+		looked[flag] = true
+	}
 	for _, ctl := range m.concerned(c.Plan.Component) {
-		looked := map[string]bool{}
-		v := m.watch(c.Plan, c.minor, ctl, func(_ *control.Judge, o control.Outcome) {
-			c.Open = append(c.Open, Open{ctl.ID, o.Message})
-		}, func(flag string, field []string) {
-			if flag != "" {
-				field = c.Plan.Field(flag)
-			}
-			if len(field) > 0 {
-				flag = pathKey(field)
-			}
-			looked[flag] = true
-		})
+		clear(looked)
+		v := b.judge.Run(ctl, func(o control.Outcome) { c.Open = append(c.Open, Open{ctl.ID, o.Message}) })
 		if v != finding.Pass {
 			continue
 		}

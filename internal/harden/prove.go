@@ -57,6 +57,9 @@ func proveCase(lib *control.Library, c *control.Control, cs *control.Case, newes
 		return false, err
 	}
 	m := &maker{Input: Input{Library: lib, Minor: minor}}
+	if c.Scope.Each == control.EachObject {
+		return m.proveObject(compiled, cs)
+	}
 	done := false
 	for _, p := range processesOf(cs.Objects) {
 		if s := c.Scope.Component; s != "*" && s != p.Name() {
@@ -69,12 +72,7 @@ func proveCase(lib *control.Library, c *control.Control, cs *control.Case, newes
 			at = n
 		}
 		for range maxRounds {
-			var wanted []control.Change
-			m.judge(plan, at, compiled, func(j *control.Judge, o control.Outcome) {
-				if o.Verdict == finding.Fail && len(wanted) == 0 {
-					wanted, err = j.Changes(compiled)
-				}
-			})
+			wanted, err := m.bench(plan, at).wanted(compiled)
 			if err != nil {
 				return done, err
 			}
@@ -91,9 +89,34 @@ func proveCase(lib *control.Library, c *control.Control, cs *control.Case, newes
 			done = true
 		}
 		told := ""
-		v := m.judge(plan, at, compiled, func(_ *control.Judge, o control.Outcome) { told = o.Message })
+		v := m.bench(plan, at).judge.Run(compiled, func(o control.Outcome) { told = o.Message })
 		if done && (v == finding.Fail || v == finding.Unknown) {
 			return done, fmt.Errorf("with them: %s: %s", v, told)
+		}
+	}
+	return done, nil
+}
+
+// proveObject does so for a file of a node, or the machine.
+func (m *maker) proveObject(c *control.Compiled, cs *control.Case) (bool, error) {
+	done := false
+	for _, root := range cs.Objects {
+		o, err := objectOf(root)
+		if err != nil {
+			return done, err
+		}
+		wanted, err := m.wantedOf(o, c)
+		if err != nil {
+			return done, err
+		}
+		for i := range wanted {
+			if root, err = edited(root, &wanted[i]); err != nil {
+				return done, err
+			}
+			done = true
+		}
+		if v := m.judgeObject(root, m.Minor, c, nil); done && v != finding.Pass {
+			return done, fmt.Errorf("with them: %s", v)
 		}
 	}
 	return done, nil

@@ -48,6 +48,12 @@ func (r *Result) Files(form Form) []File {
 		}
 		out = append(out, c.files(name)...)
 	}
+	if len(r.Modes) > 0 {
+		out = append(out, File{Name: "files.sh", Text: r.modes()})
+	}
+	if len(r.Sysctls) > 0 {
+		out = append(out, File{Name: "sysctl.conf", Text: r.kernelText()})
+	}
 	for _, d := range r.Documents {
 		out = append(out, File{Name: d.Name, Text: d.text(), Secret: d.Secret})
 	}
