@@ -28,15 +28,18 @@ type clusterFlags struct {
 	ownVersion bool // --k8s-version was given
 }
 
-// secretMetadata is what --with takes.
-const secretMetadata = "secret-metadata"
+// What --with takes.
+const (
+	secretMetadata = "secret-metadata"
+	kubeletConfig  = "kubelet-config"
+)
 
 func (f *clusterFlags) register(fl *pflag.FlagSet) {
 	fl.BoolVar(&f.on, "cluster", false, "scan the cluster of the current context, or the one that Merlon runs in")
 	fl.StringVar(&f.context, "context", "", "scan the cluster of this `CONTEXT` of the kubeconfig")
 	fl.StringVar(&f.kubeconfig, "kubeconfig", "", "`FILE` to find the cluster in (default: $KUBECONFIG, ~/.kube/config)")
 	fl.StringArrayVar(&f.namespaces, "namespace", nil, "of what lies in namespaces, only the `NAME` (repeatable)")
-	fl.StringArrayVar(&f.with, "with", nil, "read more of the cluster: "+secretMetadata+", names and labels of Secrets (see merlon permissions)")
+	fl.StringArrayVar(&f.with, "with", nil, "read more of the cluster: "+secretMetadata+", names and labels of Secrets; "+kubeletConfig+", what each kubelet runs with (see merlon permissions; repeatable)")
 }
 
 func (f *clusterFlags) wanted() bool { return f.on || f.context != "" }
@@ -58,8 +61,8 @@ func (f *clusterFlags) check(command string, paths []string, node bool) error {
 
 func checkWith(with []string) error {
 	for _, w := range with {
-		if w != secretMetadata {
-			return usage("--with: %q is not %s", w, secretMetadata)
+		if w != secretMetadata && w != kubeletConfig {
+			return usage("--with: %q is neither %s nor %s", w, secretMetadata, kubeletConfig)
 		}
 	}
 	return nil
@@ -75,7 +78,7 @@ func (f *clusterFlags) source(lib *control.Library, controls []*control.Control,
 	return kind.New(func(v any) error {
 		*v.(*source.ClusterInput) = source.ClusterInput{
 			Kubeconfig: f.kubeconfig, Context: f.context, Namespaces: f.namespaces, Kinds: kinds,
-			SecretMetadata: len(f.with) > 0, Watch: watch, Agent: "merlon/" + version,
+			SecretMetadata: slices.Contains(f.with, secretMetadata), KubeletConfig: slices.Contains(f.with, kubeletConfig), Watch: watch, Agent: "merlon/" + version,
 		}
 		return nil
 	})

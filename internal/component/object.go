@@ -20,6 +20,7 @@ import (
 //	  env: [{name: ETCD_NAME, value: a}]               # of etcd
 //	  configuration: [{path: …, content: {…}}]        # in the order in which they are read
 //	  unread: [/etc/kubernetes/other.yaml]            # named, and could not be read
+//	  effective: true                                 # configuration is what it says itself that it runs with; command is not known
 const NodeKind = "merlon.dev/NodeComponent"
 
 var (
@@ -59,7 +60,7 @@ func FromObject(o *fact.Object) (*Process, bool) {
 	for f := range spec.Get(fact.K("configuration")).Children() {
 		p.files = append(p.files, f)
 	}
-	p.unread = spec.Get(fact.K("unread")).Len() > 0
+	p.unread, p.effective = spec.Get(fact.K("unread")).Len() > 0, spec.Get(fact.K("effective")).Bool()
 	return p, true
 }
 
