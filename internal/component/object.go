@@ -16,6 +16,7 @@ import (
 //	  component: kubelet
 //	  version: v1.36.3
 //	  system: linux
+//	  seen: "2026-11-29"                              # the day on which it was looked at
 //	  command: [/usr/bin/kubelet, --config=/var/lib/kubelet/config.yaml]
 //	  env: [{name: ETCD_NAME, value: a}]               # of etcd
 //	  configuration: [{path: …, content: {…}}]        # in the order in which they are read

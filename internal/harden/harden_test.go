@@ -104,6 +104,8 @@ func TestEveryVersionIsSettled(t *testing.T) {
 func TestNoControlIsForgotten(t *testing.T) {
 	reasons := map[string]string{
 		"component/configuration-not-in-force": "a restart, not a setting",
+		"component/end-of-life":                "an upgrade",
+		"component/version-skew":               "an upgrade",
 		"component/setting-given-twice":        "what harden writes gives each setting once",
 		"component/critical-vulnerability":     "an update",
 		"component/high-vulnerability":         "an update",

@@ -30,6 +30,9 @@ func (s *Source) component(p *process) {
 	if version != "" {
 		spec["version"], spec["versionFrom"] = version, from
 	}
+	if s.Now.Unix() != 0 {
+		spec["seen"] = s.Now.UTC().Format(time.DateOnly)
+	}
 	configuration, unread := s.configuration(p)
 	if len(configuration) > 0 {
 		spec["configuration"] = configuration
