@@ -5,6 +5,7 @@ import (
 
 	"github.com/merlon-security/merlon/internal/assess"
 	"github.com/merlon-security/merlon/internal/control"
+	"github.com/merlon-security/merlon/internal/harden"
 	"github.com/spf13/cobra"
 )
 
@@ -74,6 +75,7 @@ func testControls(s Streams, list []*control.Control, broken int) error {
 	total, problems := 0, broken
 	for _, c := range list {
 		ran, failures := assess.RunCases(lib, c)
+		failures = append(failures, harden.Prove(lib, c, assess.NewestMinor())...)
 		total += ran
 		problems += len(failures)
 		for _, f := range failures {

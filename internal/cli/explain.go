@@ -142,6 +142,7 @@ func (l *lesson) control(c *control.Control) error {
 	l.head("The fix")
 	indented(l.w, "  ", c.Fix)
 	l.patch(c)
+	l.wanted(c)
 	if strings.TrimSpace(c.Price) != "" {
 		l.head("Its price")
 		indented(l.w, "  ", c.Price)
@@ -168,6 +169,17 @@ func (l *lesson) patch(c *control.Control) {
 	l.head("What merlon fix does")
 	for i := range c.Patch {
 		indented(l.w, "  ", c.Patch[i].Text())
+	}
+}
+
+// wanted says what of a component's configuration satisfies the control.
+func (l *lesson) wanted(c *control.Control) {
+	if len(c.Settings) == 0 {
+		return
+	}
+	l.head("What merlon harden sees to")
+	for i := range c.Settings {
+		indented(l.w, "  ", c.Settings[i].Text())
 	}
 }
 

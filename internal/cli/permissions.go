@@ -44,6 +44,10 @@ With --with secret-metadata the right to list Secrets is added. Kubernetes has n
 smaller right: whoever holds Merlon's token can then read every Secret. Merlon
 itself only asks for their metadata, and drops the annotations of that.
 
+With --with kubelet-config the right to get nodes/configz is added, by which each
+kubelet tells the configuration that it runs with, flags and files together. It is
+not nodes/proxy, which lets its holder run commands in every pod.
+
 Custom resources are in the list whether the cluster has them or not.`,
 		Example: permissionsExamples,
 		Args:    cobra.NoArgs,
@@ -57,7 +61,7 @@ Custom resources are in the list whether the cluster has them or not.`,
 	fl := cmd.Flags()
 	fl.StringArrayVar(&r.controlDirs, "controls", nil, "`DIR` with your own controls, whose kinds are needed too (repeatable)")
 	fl.StringArrayVar(&r.namespaces, "namespace", nil, "of what lies in namespaces, only the `NAME` (repeatable)")
-	fl.StringArrayVar(&r.with, "with", nil, "more rights: "+secretMetadata)
+	fl.StringArrayVar(&r.with, "with", nil, "more rights: "+secretMetadata+", "+kubeletConfig+" (repeatable)")
 	fl.StringVar(&r.account, "account", "merlon", "`NAME` of the ServiceAccount and of its roles")
 	fl.StringVar(&r.in, "account-namespace", "merlon", "`NAMESPACE` of the ServiceAccount; it must exist")
 	return cmd
@@ -79,7 +83,7 @@ func (r *rights) print(w io.Writer) error {
 	}
 	kinds = append(kinds, lookedAt()...)
 	slices.Sort(kinds)
-	list := source.Rights(slices.Compact(kinds), len(r.with) > 0)
+	list := source.Rights(slices.Compact(kinds), slices.Contains(r.with, secretMetadata))
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: %q, namespace: %q}\n", r.account, r.in)
 	if len(r.namespaces) == 0 {
@@ -121,6 +125,9 @@ func (r *rights) role(b *strings.Builder, kind, namespace string, list []source.
 		b.WriteString("# Whoever holds this right can read the value of every Secret it covers: Kubernetes has no smaller one.\n" +
 			"# Merlon asks for metadata only. Leave it out to do without names and labels of Secrets.\n" +
 			"- apiGroups: [\"\"]\n  resources: [secrets]\n  verbs: [list, watch]\n")
+	}
+	if kind == "ClusterRole" && slices.Contains(r.with, kubeletConfig) {
+		b.WriteString("# asked of the kubelets themselves, 1.33 or later; it lets nobody do anything\n- apiGroups: [\"\"]\n  resources: [nodes/configz]\n  verbs: [get]\n")
 	}
 	fmt.Fprintf(b, "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: %sBinding\nmetadata: %s\n", kind, meta)
 	fmt.Fprintf(b, "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: %s, name: %q}\nsubjects:\n- {kind: ServiceAccount, name: %q, namespace: %q}\n", kind, r.account, r.account, r.in)

@@ -99,7 +99,7 @@ how to mend it. Reads what you name and nothing else; needs no network.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newScan(s), newWatch(s), newSnapshot(s), newFix(s), newDiff(s), newPermissions(s), newExplain(s), newControls(s), newFrameworks(s), newDoctor(s), newRbac(s), newNet(s), newVersion(s), newCompletion(s), newDocs(s), newRender(s))
+	root.AddCommand(newScan(s), newWatch(s), newSnapshot(s), newFix(s), newHarden(s), newDiff(s), newPermissions(s), newExplain(s), newControls(s), newFrameworks(s), newDoctor(s), newRbac(s), newNet(s), newVersion(s), newCompletion(s), newDocs(s), newRender(s))
 	root.SetHelpCommand(newHelp())
 	return root
 }

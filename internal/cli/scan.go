@@ -69,6 +69,7 @@ type scanFlags struct {
 	cluster       clusterFlags
 	node          bool
 	hostRoot      string
+	every         time.Duration // of watch
 	advisories    string
 }
 

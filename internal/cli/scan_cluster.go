@@ -29,13 +29,16 @@ type clusterFlags struct {
 	also       []string // kinds to read beside those that the controls need
 }
 
-// secretMetadata is what --with takes.
-const secretMetadata = "secret-metadata"
+// What --with takes.
+const (
+	secretMetadata = "secret-metadata"
+	kubeletConfig  = "kubelet-config"
+)
 
 func (f *clusterFlags) register(fl *pflag.FlagSet) {
 	f.registerWhich(fl, "scan")
 	f.registerNamespaces(fl)
-	fl.StringArrayVar(&f.with, "with", nil, "read more of the cluster: "+secretMetadata+", names and labels of Secrets (see merlon permissions)")
+	fl.StringArrayVar(&f.with, "with", nil, "read more of the cluster: "+secretMetadata+", names and labels of Secrets; "+kubeletConfig+", what each kubelet runs with (see merlon permissions; repeatable)")
 }
 
 // registerWhich declares the flags that say which cluster; what is done with it
@@ -69,8 +72,8 @@ func (f *clusterFlags) check(command string, paths []string, node bool) error {
 
 func checkWith(with []string) error {
 	for _, w := range with {
-		if w != secretMetadata {
-			return usage("--with: %q is not %s", w, secretMetadata)
+		if w != secretMetadata && w != kubeletConfig {
+			return usage("--with: %q is neither %s nor %s", w, secretMetadata, kubeletConfig)
 		}
 	}
 	return nil
@@ -93,7 +96,7 @@ func (f *clusterFlags) reader(kinds []string, watch bool) (source.Source, error)
 	return kind.New(func(v any) error {
 		*v.(*source.ClusterInput) = source.ClusterInput{
 			Kubeconfig: f.kubeconfig, Context: f.context, Namespaces: f.namespaces, Kinds: kinds,
-			SecretMetadata: len(f.with) > 0, Watch: watch, Agent: "merlon/" + version,
+			SecretMetadata: slices.Contains(f.with, secretMetadata), KubeletConfig: slices.Contains(f.with, kubeletConfig), Watch: watch, Agent: "merlon/" + version,
 		}
 		return nil
 	})

@@ -24,6 +24,9 @@ const watchExamples = `  # while writing manifests
   # a running cluster, from now on
   merlon watch --cluster --changes-only
 
+  # this machine, as a node: what drifts, with before and after
+  merlon watch --node --every 1m
+
   # for another program to read
   merlon watch --context production -o json`
 
@@ -36,6 +39,10 @@ func newWatch(s Streams) *cobra.Command {
 		Long: `Reads manifests, or with --cluster or --context a running cluster, tells what is
 wrong, and goes on: each change is judged as it comes, and what it opens, changes
 or closes is told, a line each. A change costs milliseconds, waiting nothing.
+
+With --node it looks at the machine that it runs on every now and then, and tells
+drift as well: a flag, a setting, a file's mode or owner, a certificate that is
+another than before, with what it was and what it is.
 
 Nothing is told before everything was read once. What cannot be seen is told as
 a gap, and so is its end. Findings that are waived are not open.
@@ -59,8 +66,14 @@ Ends when interrupted, with exit code 0; 2 wrong usage, 3 Merlon could not do it
 			if err != nil {
 				return err
 			}
-			if err := f.cluster.check("watch", paths, false); err != nil {
+			if err := f.cluster.check("watch", paths, f.node); err != nil {
 				return err
+			}
+			switch {
+			case f.node && (len(paths) > 0 || f.cluster.wanted()):
+				return usage("watch looks at PATHs, a cluster or a node, not several")
+			case f.every < time.Second:
+				return usage("--every: a second is the least")
 			}
 			if slices.Contains(paths, "-") {
 				return usage("watch reads files and folders: standard input comes only once")
@@ -72,6 +85,7 @@ Ends when interrupted, with exit code 0; 2 wrong usage, 3 Merlon could not do it
 		},
 	}
 	f.register(cmd.Flags())
+	cmd.Flags().DurationVar(&f.every, "every", 30*time.Second, "with --node: how often to look")
 	cmd.Flags().BoolVar(&w.changesOnly, "changes-only", false, "leave out what is found at the beginning")
 	cmd.Flags().Lookup("output").Usage = "write lines for people or programs, `FORMAT`: table, json"
 	for _, name := range notWatched {
@@ -82,7 +96,7 @@ Ends when interrupted, with exit code 0; 2 wrong usage, 3 Merlon could not do it
 
 // notWatched are flags of scan that mean nothing here; a configuration file may
 // set them all the same.
-var notWatched = []string{"fail-on", "baseline", "framework", "frameworks", "node", "host-root"}
+var notWatched = []string{"fail-on", "baseline", "framework", "frameworks"}
 
 // watch is one run of the command.
 type watch struct {
@@ -226,6 +240,7 @@ func (w *watch) take(changes []fact.Change) error {
 	w.started = true
 	next := w.state.Apply(changes...)
 	fact.Diff(w.state, next, w.waive)
+	was := w.state
 	gaps := gapsBetween(w.state, next)
 	told, err := w.session.Update(next)
 	if err != nil {
@@ -247,6 +262,9 @@ func (w *watch) take(changes []fact.Change) error {
 	events := w.events(told)
 	if first && w.changesOnly {
 		events = nil
+	}
+	if !first {
+		events = append(drift(was, next), events...)
 	}
 	events = append(events, gaps...)
 	if first {

@@ -14,9 +14,10 @@ import (
 // event is one line of merlon watch.
 type event struct {
 	Time     string           `json:"time"`
-	Event    string           `json:"event"` // opened, changed, closed, gap-opened, gap-closed, watching
+	Event    string           `json:"event"` // drift, opened, changed, closed, gap-opened, gap-closed, watching
 	Finding  *finding.Finding `json:"finding,omitempty"`
 	Gap      *finding.Gap     `json:"gap,omitempty"`
+	Drift    *drifted         `json:"drift,omitempty"`
 	Watching *watching        `json:"watching,omitempty"`
 }
 
@@ -75,6 +76,12 @@ func (t *teller) line(now time.Time, e *event) {
 		if e.Event != "closed" {
 			fmt.Fprintf(t.out, "          %s\n", sink.Text(f.Message))
 		}
+	case e.Drift != nil:
+		d := e.Drift
+		fmt.Fprintf(t.out, "%s  %s  %s %s\n", clock, t.paint(e.Event), sink.Text(d.Kind), sink.Text(d.Name))
+		for _, c := range d.Changes {
+			fmt.Fprintf(t.out, "          %s: %s -> %s\n", sink.Text(c.Path), shownOr(c.Before), shownOr(c.After))
+		}
 	case e.Gap != nil:
 		g := e.Gap
 		place := g.Subject
@@ -93,7 +100,7 @@ func (t *teller) line(now time.Time, e *event) {
 
 func (t *teller) paint(event string) string {
 	text := fmt.Sprintf("%-10s", event)
-	code := map[string]string{"opened": "31;1", "changed": "33", "closed": "32", "gap-opened": "33", "gap-closed": "32"}[event]
+	code := map[string]string{"opened": "31;1", "changed": "33", "drift": "35", "closed": "32", "gap-opened": "33", "gap-closed": "32"}[event]
 	if !t.color || code == "" {
 		return text
 	}

@@ -21,6 +21,9 @@ type Process struct {
 	lists   [2]fact.Value // command and args
 	files   []fact.Value  // configuration files that were read, those that win last
 	unread  bool          // it may have a configuration file that was not read
+	// effective says that the file is what the component itself says it runs with,
+	// and the command line is not known.
+	effective bool
 }
 
 // given is a flag as it was given.

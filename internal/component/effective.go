@@ -117,7 +117,7 @@ func (p *Process) answer(name string) answer {
 	case len(p.files) > 0 && f.hasFallback:
 		return answer{value: f.value(p.minor), known: !p.unread}
 	}
-	return answer{value: s.value(p.minor), known: !fileCounts || !p.unread}
+	return answer{value: s.value(p.minor), known: (!fileCounts || !p.unread) && (!p.effective || f.path != "")}
 }
 
 // gates joins the feature gates of file and flag: each gate counts by itself, and

@@ -16,10 +16,12 @@ import (
 //	  component: kubelet
 //	  version: v1.36.3
 //	  system: linux
+//	  seen: "2026-11-29"                              # the day on which it was looked at
 //	  command: [/usr/bin/kubelet, --config=/var/lib/kubelet/config.yaml]
 //	  env: [{name: ETCD_NAME, value: a}]               # of etcd
 //	  configuration: [{path: …, content: {…}}]        # in the order in which they are read
 //	  unread: [/etc/kubernetes/other.yaml]            # named, and could not be read
+//	  effective: true                                 # configuration is what it says itself that it runs with; command is not known
 const NodeKind = "merlon.dev/NodeComponent"
 
 var (
@@ -59,7 +61,7 @@ func FromObject(o *fact.Object) (*Process, bool) {
 	for f := range spec.Get(fact.K("configuration")).Children() {
 		p.files = append(p.files, f)
 	}
-	p.unread = spec.Get(fact.K("unread")).Len() > 0
+	p.unread, p.effective = spec.Get(fact.K("unread")).Len() > 0, spec.Get(fact.K("effective")).Bool()
 	return p, true
 }
 

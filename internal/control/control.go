@@ -73,6 +73,7 @@ type Control struct {
 	Running   bool               `yaml:"running"` // about what runs: in files it would only repeat what other controls say
 	Written   bool               `yaml:"written"` // about how a person wrote it, which an API server does not keep
 	Patch     []PatchStep        `yaml:"patch"`
+	Settings  []Setting          `yaml:"settings"` // what of a component's configuration satisfies it
 
 	severity   finding.Severity
 	frameworks map[string][]string

@@ -77,7 +77,8 @@ type Compiled struct {
 	when, items *expr.Program
 	require     *expr.Program
 	texts       func() (*texts, error)
-	ops         func() ([]op, error) // of the patch
+	ops         func() ([]op, error)   // of the patch
+	wants       func() ([]want, error) // of the settings
 	params      expr.Value
 	hasParams   bool
 }
@@ -129,11 +130,15 @@ func (c *Control) Compile(lib *Library, params map[string]any) (*Compiled, error
 	}
 	out.texts = sync.OnceValues(func() (*texts, error) { return c.texts(out.env) })
 	out.ops = sync.OnceValues(func() ([]op, error) { return c.ops(out.env) })
+	out.wants = sync.OnceValues(func() ([]want, error) { return c.wants(out.env) })
 	if !c.BuiltIn {
 		if _, err := out.texts(); err != nil {
 			return nil, err
 		}
 		if _, err := out.ops(); err != nil {
+			return nil, err
+		}
+		if _, err := out.wants(); err != nil {
 			return nil, err
 		}
 	}
@@ -185,6 +190,9 @@ func (c *Compiled) Check() error {
 		return err
 	}
 	if err := c.checkPatch(); err != nil {
+		return err
+	}
+	if err := c.checkWants(); err != nil {
 		return err
 	}
 	for _, p := range []*expr.Program{c.when, c.items, c.require} {

@@ -194,7 +194,10 @@ func (c *Control) complete() error {
 	if err := c.mapped(); err != nil {
 		return err
 	}
-	return c.Scope.complete()
+	if err := c.Scope.complete(); err != nil {
+		return err
+	}
+	return c.checkSettings()
 }
 
 // mapped checks the mappings and keeps their items by framework.

@@ -15,6 +15,7 @@ type ClusterInput struct {
 	Namespaces     []string // only these, and what lies in none; all when empty
 	Kinds          []string // what to read: "Kind" or "group/Kind"
 	SecretMetadata bool     // names and labels of Secrets, too
+	KubeletConfig  bool     // ask each kubelet for the configuration it runs with, once
 	Watch          bool     // go on and report changes until the context ends
 	Agent          string   // how Merlon names itself to the API server
 

@@ -51,6 +51,10 @@ type Rendering struct {
 type NodeInput struct {
 	Root string    // where the machine's root is mounted; "" for the machine that Merlon runs on
 	Now  time.Time // for how long certificates still hold
+
+	Watch bool             // go on and report changes until the context ends
+	Every time.Duration    // how often to look; 0 for twice a minute
+	Clock func() time.Time // of Now at each look; nil: Now stays
 }
 
 // Counter is a Source that reads files and tells how many the last Collect read.

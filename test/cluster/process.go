@@ -69,6 +69,20 @@ func (c *Cluster) Start(name string, extra ...string) error {
 	if err != nil {
 		return err
 	}
+	return c.start(p, slices.Concat(p.argv, c.state.Args[p.extra], extra))
+}
+
+// StartWith starts one program that is stopped with these flags and no others.
+func (c *Cluster) StartWith(name string, flags ...string) error {
+	p, err := c.program(name)
+	if err != nil {
+		return err
+	}
+	return c.start(p, append([]string{p.argv[0]}, flags...))
+}
+
+func (c *Cluster) start(p program, argv []string) error {
+	name := p.name
 	running, err := c.running(p)
 	if err != nil {
 		return err
@@ -76,7 +90,6 @@ func (c *Cluster) Start(name string, extra ...string) error {
 	if len(running) > 0 {
 		return fmt.Errorf("start %s: it runs already", name)
 	}
-	argv := slices.Concat(p.argv, c.state.Args[p.extra], extra)
 	if p.node != "" {
 		// nsenter and not "ip netns exec": that one mounts /sys anew and
 		// loses the cgroup hierarchies. It execs, so the pid is the program's.

@@ -88,6 +88,11 @@ func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) erro
 	if err := w.first(ctx); err != nil {
 		return err
 	}
+	if s.KubeletConfig {
+		if err := s.kubelets(ctx, emit); err != nil {
+			return err
+		}
+	}
 	if err := v.release(); err != nil || !s.Watch {
 		return err
 	}

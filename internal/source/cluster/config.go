@@ -19,6 +19,7 @@ type client struct {
 	http    *http.Client
 	base    *url.URL
 	context string
+	config  *rest.Config
 }
 
 // connect finds the API server as kubectl does: the file named, else KUBECONFIG,
@@ -37,7 +38,7 @@ func connect(in source.ClusterInput) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: address of the API server: %w", err)
 	}
-	c := &client{base: base, context: in.Context}
+	c := &client{base: base, context: in.Context, config: cfg}
 	if raw, err := loader.RawConfig(); err == nil && c.context == "" {
 		c.context = raw.CurrentContext
 	}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"maps"
 	"slices"
 
 	"github.com/merlon-security/merlon/internal/fact"
@@ -14,54 +13,6 @@ import (
 	"github.com/merlon-security/merlon/internal/yamldoc"
 	"github.com/pelletier/go-toml/v2"
 )
-
-// build makes a tree of Go values: maps, lists, strings, numbers, booleans, and
-// parts of other trees. Keys are sorted.
-func build(v any) fact.Value {
-	var b fact.Builder
-	add(&b, fact.Key{}, v)
-	return b.Tree().Root()
-}
-
-func add(b *fact.Builder, key fact.Key, v any) {
-	none := fact.Pos{}
-	switch x := v.(type) {
-	case nil:
-		b.Null(key, none)
-	case bool:
-		b.Bool(key, none, x)
-	case int:
-		b.Int(key, none, int64(x))
-	case int64:
-		b.Int(key, none, x)
-	case float64:
-		b.Float(key, none, x)
-	case string:
-		b.String(key, none, x)
-	case fact.Value:
-		b.Copy(key, x)
-	case []string:
-		b.Begin(key, none, fact.List)
-		for _, e := range x {
-			b.String(fact.Key{}, none, e)
-		}
-		b.End()
-	case []any:
-		b.Begin(key, none, fact.List)
-		for _, e := range x {
-			add(b, fact.Key{}, e)
-		}
-		b.End()
-	case map[string]any:
-		b.Begin(key, none, fact.Map)
-		for _, k := range slices.Sorted(maps.Keys(x)) {
-			add(b, b.Key(k), x[k])
-		}
-		b.End()
-	default:
-		b.Null(key, none)
-	}
-}
 
 // parse reads a configuration file: YAML and JSON, or TOML. Secrets in it are
 // replaced.
@@ -71,7 +22,7 @@ func (s *Source) parse(text []byte, name string, isTOML bool) ([]fact.Value, err
 		if err := toml.Unmarshal(text, &v); err != nil {
 			return nil, err
 		}
-		return []fact.Value{s.redacted(build(plain(v)))}, nil
+		return []fact.Value{s.redacted(fact.Of(plain(v)))}, nil
 	}
 	var out []fact.Value
 	docs := yamldoc.NewReader(bytes.NewReader(text), name, yamldoc.Limits{Document: maxConfig, Values: 200_000})

@@ -29,9 +29,17 @@ type Source struct {
 	objects int
 }
 
-// Collect reads everything once. An error means that the machine cannot be read
-// at all, or that emit failed.
+// Collect reads everything once or, when it watches, again and again until ctx
+// ends. An error means that the machine cannot be read at all, or that emit
+// failed.
 func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) error {
+	if s.Watch {
+		return s.watch(ctx, emit)
+	}
+	return s.once(ctx, emit)
+}
+
+func (s *Source) once(ctx context.Context, emit func(fact.Change) error) error {
 	s.emit, s.err, s.seen, s.objects, s.control = emit, nil, map[string]bool{}, 0, false
 	root := cmp.Or(s.Root, "/")
 	host, err := openTree(root)
@@ -85,7 +93,7 @@ func (s *Source) gap(kind, file, format string, args ...any) {
 // fact reports one fact of the machine.
 func (s *Source) fact(kind, name, file string, spec map[string]any) {
 	spec["node"] = s.node
-	root := build(map[string]any{"apiVersion": "merlon.dev/v1", "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec})
+	root := fact.Of(map[string]any{"apiVersion": "merlon.dev/v1", "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec})
 	s.object(root, file)
 }
 

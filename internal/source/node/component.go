@@ -30,6 +30,9 @@ func (s *Source) component(p *process) {
 	if version != "" {
 		spec["version"], spec["versionFrom"] = version, from
 	}
+	if s.Now.Unix() != 0 {
+		spec["seen"] = s.Now.UTC().Format(time.DateOnly)
+	}
 	configuration, unread := s.configuration(p)
 	if len(configuration) > 0 {
 		spec["configuration"] = configuration
@@ -60,7 +63,7 @@ func (s *Source) component(p *process) {
 	}
 	file := fmt.Sprintf("/proc/%d", p.pid)
 	spec["node"] = s.node
-	root := build(map[string]any{"apiVersion": "merlon.dev/v1", "kind": "NodeComponent", "metadata": map[string]any{"name": name}, "spec": spec})
+	root := fact.Of(map[string]any{"apiVersion": "merlon.dev/v1", "kind": "NodeComponent", "metadata": map[string]any{"name": name}, "spec": spec})
 	s.object(root, file)
 	o, _ := fact.NewObject(root, fact.Origin{})
 	if running, ok := component.FromObject(&o); ok {

@@ -34,7 +34,7 @@ func commands() []command {
 		{"down", "", "end a cluster and remove all that it left; repeatable, also after a crash", false, down},
 		{"run", "-- COMMAND...", "start a cluster, run a command with KUBECONFIG and MERLON_LAB_DIR set, end the cluster", true, run},
 		{"kubeconfig", "", "print the kubeconfig of the administrator, or of --user in --group", false, kubeconfig},
-		{"start", "PROGRAM [-- FLAG...]", "start one program of a cluster again, with more flags for this run", false, start},
+		{"start", "PROGRAM [-- FLAG...]", "start one program of a cluster again, with more flags for this run, or --only those", false, start},
 		{"stop", "PROGRAM", "stop one program of a cluster", false, stop},
 		{"build", "", "build the programs into the cache and print their folder", false, build},
 		{"check", "", "say what the machine lacks for a tier", false, check},
@@ -51,6 +51,7 @@ type options struct {
 	logs   string
 	now    bool
 	crash  bool
+	only   bool
 	flags  []string // as given
 }
 
@@ -135,6 +136,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.StringVar(&o.Cache, "cache", "", "folder for built programs (default: merlon/cluster below the user's cache folder)")
 	fs.StringVar(&o.logs, "logs", "", "down, run: keep a copy of the logs in this folder")
 	fs.BoolVar(&o.now, "now", false, "stop: with SIGKILL")
+	fs.BoolVar(&o.only, "only", false, "start: with the named flags and none of the usual ones")
 	fs.BoolVar(&o.crash, "crash", false, "smoke: kill the start at several moments and see that down leaves nothing")
 	fs.StringVar(&o.user, "user", "", "kubeconfig: for this user instead of the administrator")
 	fs.Var(&o.groups, "group", "kubeconfig: a group of the user, repeatable")
@@ -255,7 +257,11 @@ func start(ctx context.Context, o *options, args []string) error {
 	if len(flags) > 0 && flags[0] == "--" {
 		flags = flags[1:]
 	}
-	if err := c.Start(args[0], flags...); err != nil {
+	begin := c.Start
+	if o.only {
+		begin = c.StartWith
+	}
+	if err := begin(args[0], flags...); err != nil {
 		return err
 	}
 	if args[0] == "kube-apiserver" || args[0] == "etcd" {
