@@ -215,7 +215,9 @@ func (l *log) emit(w *wire) error {
 
 // refused reports whether the caller could not say who it is: the API server
 // writes such an event without a user.
-func (w *wire) refused() bool { return w.ResponseStatus != nil && w.ResponseStatus.Code == http.StatusUnauthorized }
+func (w *wire) refused() bool {
+	return w.ResponseStatus != nil && w.ResponseStatus.Code == http.StatusUnauthorized
+}
 
 func missing(w *wire, err error) string {
 	switch {
