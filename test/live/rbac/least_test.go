@@ -126,10 +126,14 @@ func TestLeast(t *testing.T) {
 	if len(uses) < 10 {
 		t.Fatalf("the log shows only %d callers", len(uses))
 	}
+	there := strings.Fields(s.kubectl(t, "", "get", "namespaces", "-o", "jsonpath={.items[*].metadata.name}"))
 	for _, name := range []string{"deployment-controller", "replicaset-controller"} {
 		who := rbac.Subject{Kind: rbac.ServiceAccountKind, Namespace: "kube-system", Name: name}
 		// In t-work nothing has a name of its own: what comes next is named otherwise.
-		plan := least.Make(who, uses[who], least.Options{Name: "t-least-" + name, Names: 0})
+		used := slices.DeleteFunc(uses[who], func(u least.Use) bool { // by other tests, in namespaces that are gone
+			return u.Request.Namespace != "" && !slices.Contains(there, u.Request.Namespace)
+		})
+		plan := least.Make(who, used, least.Options{Name: "t-least-" + name, Names: 0})
 		if plan.YAML() == "" {
 			t.Fatalf("the log shows nothing of %s", who)
 		}
