@@ -17,14 +17,14 @@ build:
 deps:
 	@command -v cc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
 
-# Each stage says what it cost.
 STAGE := bin/stage
-stage:
+stage: ## what each stage costs
 	@$(GO) build -o $(STAGE) ./test/stage
 
 test: build deps stage ## everything that CI holds
 	$(STAGE) vet $(GO) vet ./...
 	CGO_ENABLED=1 $(STAGE) unit $(GO) test -race $$($(GO) list ./... | grep -v /test/live)
+	$(STAGE) e2e $(GO) test ./test/e2e
 	$(STAGE) engine $(GO) test -count=1 -run TestIncrementalEqualsFull -long ./internal/assess
 	$(STAGE) controls $(BIN) controls test
 	$(STAGE) lab-vet $(GO) -C test/cluster vet ./...

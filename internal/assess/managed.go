@@ -15,7 +15,10 @@ import (
 // tracking; Flux, labels of the kustomize and helm controllers.
 func managers(o *fact.Object) []finding.Manager {
 	meta := o.Root.Get(keyMetadata)
-	labels, notes := meta.Get(fact.K("labels")), meta.Get(fact.K("annotations"))
+	labels, notes := meta.Get(keyLabels), meta.Get(keyAnnotations)
+	if !labels.Present() && !notes.Present() {
+		return nil
+	}
 	text := func(m fact.Value, key string) string { return m.Get(fact.K(key)).Str() }
 	var out []finding.Manager
 	add := func(tool, kind, namespace, name string) {

@@ -221,7 +221,7 @@ func (p *place) follow(s *control.Subject) (v fact.Value, missing int, ok bool) 
 	return v, 0, true
 }
 
-var keyMetadata = fact.K("metadata")
+var keyMetadata, keyLabels, keyAnnotations = fact.K("metadata"), fact.K("labels"), fact.K("annotations")
 
 // memory returns the worker's memory for a plan, ready for a new subject.
 func (k *worker) memory(p *plan) *memory {

@@ -307,7 +307,6 @@ type Judge struct {
 	buf           []byte
 
 	lists map[[2]string]listing // objects of a kind and namespace
-	named map[[2]string]bool    // whether a name and its value carry a secret
 }
 
 // NewJudge returns a judge for a Kubernetes minor version. world answers the

@@ -140,7 +140,7 @@ func (lib *Library) textFunctions() []expr.Func {
 			return expr.FromGo(kinds)
 		}),
 		textFunction("looser", 2, func(s []string) expr.Value { return looser(s[0], s[1]) }),
-		{Name: "secretKeys", Min: 1, Max: 1, Call: secretKeys},
+		{Name: "secretKeys", Min: 1, Max: 1, Call: lib.secretKeys},
 		textFunction("saysSecret", 1, func(s []string) expr.Value { return expr.BoolOf(secrets.SaysSecret(s[0])) }),
 		{Name: "secretsInCommand", Min: 1, Max: 1, Call: lib.secretsInCommand},
 		{Name: "unsortedKeys", Min: 1, Max: 1, Call: func(_ *expr.Frame, args []expr.Value) expr.Value {
@@ -174,15 +174,16 @@ func (lib *Library) secretsInCommand(_ *expr.Frame, args []expr.Value) expr.Valu
 
 // secretKeys lists the keys of a map whose values look like secrets, as
 // secretKind sees them.
-func secretKeys(f *expr.Frame, args []expr.Value) expr.Value {
+func (lib *Library) secretKeys(_ *expr.Frame, args []expr.Value) expr.Value {
 	if args[0].Kind() != expr.Map {
 		return bad("secretKeys")
 	}
 	var out []expr.Value
-	j := f.World.(*view).judge
 	args[0].Each(func(k, v expr.Value) bool {
-		if v.Kind() != expr.Map && v.Kind() != expr.List && j.secret(k.Str(), v.Text()) {
-			out = append(out, k)
+		if v.Kind() != expr.Map && v.Kind() != expr.List {
+			if _, found := lib.secrets.detector.Named(k.Str(), v.Text()); found {
+				out = append(out, k)
+			}
 		}
 		return true
 	})
@@ -403,6 +404,8 @@ type listing struct {
 	v  expr.Value
 }
 
+var noObjects = expr.ListOf(nil)
+
 // objects returns the objects of a kind. Many controls ask for those of the
 // namespace in hand, and its objects are judged one after the other, so what
 // was made of an answer is kept. The world is asked each time: it may want to
@@ -410,8 +413,11 @@ type listing struct {
 func (j *Judge) objects(w World, kind, namespace string) expr.Value {
 	key := [2]string{kind, namespace}
 	list := w.Objects(kind, namespace)
+	if len(list) == 0 {
+		return noObjects
+	}
 	known, ok := j.lists[key]
-	if !ok || len(known.of) != len(list) || len(list) > 0 && &known.of[0] != &list[0] {
+	if !ok || len(known.of) != len(list) || &known.of[0] != &list[0] {
 		if j.lists == nil || len(j.lists) >= maxKept {
 			j.lists = map[[2]string]listing{}
 		}
@@ -419,26 +425,6 @@ func (j *Judge) objects(w World, kind, namespace string) expr.Value {
 		j.lists[key] = known
 	}
 	return known.v
-}
-
-// secret reports whether a value under a name looks like a secret. Labels and
-// annotations repeat from object to object, so the answers for short ones are
-// kept.
-func (j *Judge) secret(name, value string) bool {
-	if len(name)+len(value) > 128 {
-		_, found := j.lib.secrets.detector.Named(name, value)
-		return found
-	}
-	key := [2]string{name, value}
-	found, ok := j.named[key]
-	if !ok {
-		if j.named == nil || len(j.named) >= maxKept {
-			j.named = map[[2]string]bool{}
-		}
-		_, found = j.lib.secrets.detector.Named(name, value)
-		j.named[key] = found
-	}
-	return found
 }
 
 // selecting returns what selects the pods of an object. Many controls ask it of

@@ -114,7 +114,11 @@ func TestSeededMistakesAreFixed(t *testing.T) {
 		}
 	}
 	t.Logf("%d findings fixed, %d asked, %d mistakes without a patch", fixed, asked, without)
-	if fixed < 100 {
+	least := 100
+	if raced {
+		least = 10 // of a fifth of the mistakes, in few of their forms
+	}
+	if fixed < least {
 		t.Errorf("only %d findings fixed", fixed)
 	}
 }

@@ -367,6 +367,9 @@ func equalMaps(a, b Value) bool {
 // lookup finds a key of any kind in a map.
 func lookup(m, key Value) (Value, bool) {
 	if key.kind == String {
+		if m.ref != nil {
+			return m.field(key.str, fact.Key{})
+		}
 		return m.field(key.str, fact.K(key.str))
 	}
 	if d, ok := m.ref.(*dict); ok {
