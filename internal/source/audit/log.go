@@ -182,7 +182,9 @@ func (l *log) decoded(w *wire) error {
 // emit hands on one event.
 func (l *log) emit(w *wire) error {
 	at, err := w.time()
-	if err != nil || w.Verb == "" || w.User.Username == "" && !w.refused() {
+	// Whom the API server did not let in has no name.
+	stranger := w.ResponseStatus != nil && w.ResponseStatus.Code == http.StatusUnauthorized
+	if err != nil || w.Verb == "" || w.User.Username == "" && !stranger {
 		return l.broken("not-an-event", "has an event without %s", missing(w, err))
 	}
 	l.events++
@@ -211,12 +213,6 @@ func (l *log) emit(w *wire) error {
 		}
 	}
 	return l.source.event(e)
-}
-
-// refused reports whether the caller could not say who it is: the API server
-// writes such an event without a user.
-func (w *wire) refused() bool {
-	return w.ResponseStatus != nil && w.ResponseStatus.Code == http.StatusUnauthorized
 }
 
 func missing(w *wire, err error) string {
