@@ -46,7 +46,9 @@ func (s *scan) sources(c *chosen, lib *control.Library, watch bool) ([]source.So
 		out = append(out, src)
 	}
 	if s.flags.node {
-		err := add("node", func(v any) { *v.(*source.NodeInput) = source.NodeInput{Root: s.flags.hostRoot, Now: time.Now(), Watch: watch, Every: s.flags.every, Clock: time.Now} })
+		err := add("node", func(v any) {
+			*v.(*source.NodeInput) = source.NodeInput{Root: s.flags.hostRoot, ProbeSecret: s.flags.probe, Now: time.Now(), Watch: watch, Every: s.flags.every, Clock: time.Now}
+		})
 		if err != nil {
 			return nil, err
 		}
