@@ -44,7 +44,10 @@ const scanExamples = `  # what is wrong with what we deploy
   merlon scan deploy/ --baseline last.json --fail-on medium
 
   # this machine, as a node of a cluster
-  merlon scan --node --framework cis-1.12`
+  merlon scan --node --framework cis-1.12
+
+  # whether etcd holds one Secret encrypted; only its prefix is read
+  merlon scan --node --probe-etcd default/canary`
 
 // scanFlags are the flags of scan; each can also be set in merlon.yaml, under
 // scan, and in the environment.
@@ -69,6 +72,7 @@ type scanFlags struct {
 	cluster       clusterFlags
 	node          bool
 	hostRoot      string
+	probe         string        // namespace/name of a Secret
 	every         time.Duration // of watch
 	advisories    string
 }
@@ -107,11 +111,15 @@ could not do it, or could not read all of it.`,
 			if err != nil {
 				return err
 			}
+			if namespace, name, _ := strings.Cut(f.probe, "/"); f.probe != "" && (!f.node || !plainName(namespace) || !plainName(name)) {
+				return usage("--probe-etcd takes NAMESPACE/NAME of a Secret, and goes with --node")
+			}
 			f.cluster.ownVersion = cmd.Flags().Changed("k8s-version")
 			return (&scan{Streams: s, flags: f, paths: paths, params: settled.params, notices: settled.notices}).run(cmd.Context())
 		},
 	}
 	f.register(cmd.Flags())
+	cmd.Flags().StringVar(&f.probe, "probe-etcd", "", "with --node on a control plane: ask etcd how it holds the Secret `NAMESPACE/NAME`; nothing but the prefix is read")
 	cmd.Flags().StringVar(&f.snapshot, "snapshot", "", "scan what merlon snapshot save has written into `FILE`")
 	cmd.Flags().StringVar(&f.verify, "verify", "", "refuse a snapshot that is not signed by the public key in `KEY`")
 	return cmd

@@ -42,7 +42,7 @@ func (s *scan) sources(c *chosen, lib *control.Library, watch bool) ([]source.So
 	}
 	if s.flags.node {
 		err := add("node", func(v any) {
-			*v.(*source.NodeInput) = source.NodeInput{Root: s.flags.hostRoot, Now: time.Now(), Watch: watch, Every: s.flags.every, Clock: time.Now}
+			*v.(*source.NodeInput) = source.NodeInput{Root: s.flags.hostRoot, ProbeSecret: s.flags.probe, Now: time.Now(), Watch: watch, Every: s.flags.every, Clock: time.Now}
 		})
 		if err != nil {
 			return nil, err

@@ -52,6 +52,10 @@ type NodeInput struct {
 	Root string    // where the machine's root is mounted; "" for the machine that Merlon runs on
 	Now  time.Time // for how long certificates still hold
 
+	// ProbeSecret is namespace/name of a Secret of which etcd is asked how it holds
+	// it; "" for none.
+	ProbeSecret string
+
 	Watch bool             // go on and report changes until the context ends
 	Every time.Duration    // how often to look; 0 for twice a minute
 	Clock func() time.Time // of Now at each look; nil: Now stays

@@ -62,7 +62,7 @@ func (s *Source) once(ctx context.Context, emit func(fact.Change) error) error {
 		if ctx.Err() != nil {
 			break
 		}
-		s.component(p)
+		s.component(ctx, p)
 		p.close()
 	}
 	s.fixedFiles()

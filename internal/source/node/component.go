@@ -3,6 +3,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ import (
 
 // component reports one component: how it runs, what its files say, and the
 // files, certificates and documents that it names.
-func (s *Source) component(p *process) {
+func (s *Source) component(ctx context.Context, p *process) {
 	name := s.instance(p)
 	spec := map[string]any{
 		"component": p.component, "system": "linux", "pid": p.pid, "executable": p.exe,
@@ -68,6 +69,7 @@ func (s *Source) component(p *process) {
 	o, _ := fact.NewObject(root, fact.Origin{})
 	if running, ok := component.FromObject(&o); ok {
 		s.namedFiles(p, running)
+		s.probe(ctx, p, running)
 	}
 }
 
