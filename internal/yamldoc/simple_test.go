@@ -25,11 +25,8 @@ var long = flag.Bool("long", false, "look at more random documents")
 
 // rounds returns how often a test with random input goes round.
 func rounds(short, longer int) int {
-	switch {
-	case *long:
+	if *long {
 		return longer
-	case raced:
-		return max(1, short/10)
 	}
 	return short
 }
