@@ -5,9 +5,8 @@
 // on a busy machine is soon ignored.
 //
 // Each figure is the least of several passes, since others on the machine can
-// only add to it. A reference tells how busy it was: what the same number of
-// look-ups of the same names costs in a plain map, beside the figure of an idle
-// machine of two cores (AMD EPYC, 2026).
+// only add to it. The look-ups tell how busy it was: what it costs to find the
+// same users and groups in a plain map.
 //
 //	go run ./test/bench/rights [-seed 1]
 package main
