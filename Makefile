@@ -5,7 +5,7 @@ ORACLES ?= ../shared
 LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 export CGO_ENABLED = 0
 
-.PHONY: run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
+.PHONY: enforcer run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none
