@@ -7,7 +7,7 @@ export CGO_ENABLED = 0
 # One way to compile, so that nothing is compiled twice.
 export GOFLAGS := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
 
-.PHONY: run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
+.PHONY: enforcer run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none

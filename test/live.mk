@@ -19,10 +19,17 @@ live: build deps stage ## real clusters: what needs an API server, and pods that
 	$(LIVE) $(STAGE) live $(LAB) run -- $(GO) test -count=1 -p 1 -timeout 30m ./test/live ./test/live/rbac ./test/live/fix
 	$(MAKE) -s test-node
 
+# The plug-in that enforces policies in the packet proof, from a module of its own.
+ENFORCER := $(CURDIR)/bin/enforcer
+
+enforcer:
+	CGO_ENABLED=0 $(GO) -C test/live/net/enforcer build -o $(ENFORCER) .
+
 # Pods that run need root; the packages are installed where apt-get is there.
 test-node: tools stage
 	@if [ $$(id -u) = 0 ] && { command -v apt-get >/dev/null && $(LAB) install >/dev/null; $(LAB) check --tier node >/dev/null; }; then \
-	  $(LIVE) $(STAGE) live-node $(LAB) run --tier node -- $(GO) test -count=1 -timeout 30m ./test/live/node; \
+	  $(STAGE) enforcer $(MAKE) -s enforcer && \
+	  $(LIVE) MERLON_ENFORCER=$(ENFORCER) $(STAGE) live-node $(LAB) run --tier node -- $(GO) test -count=1 -p 1 -timeout 30m ./test/live/node ./test/live/net; \
 	else \
 	  echo "stage live-node      not run: this machine cannot: $$($(LAB) check --tier node 2>&1)"; \
 	fi

@@ -11,6 +11,18 @@ import (
 // maxEdges bounds a picture: beyond it nobody sees anything.
 const maxEdges = 1500
 
+// maxLabels is up to how many arrows their ports are written beside them; else
+// they are told where one points at them.
+const maxLabels = 60
+
+// shortened cuts a text to some letters.
+func shortened(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
 // netEdge is an arrow of a picture.
 type netEdge struct{ from, to, label string }
 
@@ -126,12 +138,18 @@ func svgOf(nodes []string, edges []netEdge) string {
 			box, y(left, e.from), width/2, y(left, e.from), width/2, y(right, e.to), width-box, y(right, e.to),
 			html.EscapeString(clean(e.from+" → "+e.to+": "+e.label)))
 	}
+	if len(edges) <= maxLabels {
+		for i, e := range edges { // at different places of the arrows, so that few of them meet
+			t := 0.25 + 0.125*float64(i%5)
+			at := t * t * (3 - 2*t)
+			x := box + int((width-2*box)*(1.5*t*(1-t)+t*t*t))
+			fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="10" text-anchor="middle" fill="#445" stroke="#fff" stroke-width="3" paint-order="stroke">%s</text>`+"\n",
+				x, y(left, e.from)+int(at*float64(y(right, e.to)-y(left, e.from)))-2, html.EscapeString(clean(shortened(e.label, 28))))
+		}
+	}
 	draw := func(list []string, x int) {
 		for _, n := range list {
-			shown := clean(oneLine(n))
-			if r := []rune(shown); len(r) > 56 {
-				shown = string(r[:55]) + "…"
-			}
+			shown := shortened(clean(oneLine(n)), 56)
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" rx="3" fill="#f4f6fa" stroke="#abc"/><text x="%d" y="%d">%s</text>`+"\n",
 				x, y(list, n)-11, box, row-6, x+8, y(list, n)+4, html.EscapeString(shown))
 		}
@@ -139,38 +157,6 @@ func svgOf(nodes []string, edges []netEdge) string {
 	draw(left, 0)
 	draw(right, width-box)
 	b.WriteString("</svg>\n")
-	return b.String()
-}
-
-// html is a page that needs nothing else: namespaces that unfold to workloads,
-// each with whom it may reach and who may reach it.
-func (v *netView) html() string {
-	var b strings.Builder
-	b.WriteString(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"><title>Network</title>
-<style>body{font:15px/1.5 sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#223}summary{cursor:pointer}
-details details{margin-left:1.4rem}table{border-collapse:collapse;margin:.3rem 0 .8rem 1.4rem}td,th{text-align:left;padding:.15rem .8rem .15rem 0;vertical-align:top}
-th{font-weight:600}.n{color:#667}</style>
-<h1>Who can talk to whom</h1>
-`)
-	fmt.Fprintf(&b, "<p>%s in %s. A namespace unfolds to its workloads, a workload to what it may reach and who may reach it.</p>\n",
-		plural(len(v.names(seq(len(v.Classes)))), "workload"), plural(len(v.byNamespace()), "namespace"))
-	spaces := v.byNamespace()
-	for _, ns := range sortedNames(spaces) {
-		fmt.Fprintf(&b, "<details><summary><b>%s</b> <span class=n>%s</span></summary>\n", html.EscapeString(clean(ns)), plural(len(spaces[ns]), "workload"))
-		for _, w := range spaces[ns] {
-			v.workloadHTML(&b, w.name, w.class)
-		}
-		b.WriteString("</details>\n")
-	}
-	if len(v.Gaps) > 0 {
-		fmt.Fprintf(&b, "<h2>Not known</h2><ul>\n")
-		for _, g := range v.Gaps {
-			fmt.Fprintf(&b, "<li>%s %s: %s</li>\n", html.EscapeString(clean(g.Subject)), html.EscapeString(g.Kind), html.EscapeString(clean(g.Message)))
-		}
-		b.WriteString("</ul>\n")
-	}
-	b.WriteString("</html>\n")
 	return b.String()
 }
 
@@ -190,37 +176,6 @@ func (v *netView) byNamespace() map[string][]placed {
 		slices.SortFunc(list, func(a, b placed) int { return strings.Compare(a.name, b.name) })
 	}
 	return out
-}
-
-func (v *netView) workloadHTML(b *strings.Builder, name string, class int) {
-	names := newNamer(v.names(seq(len(v.Classes))))
-	fmt.Fprintf(b, "<details><summary>%s</summary><table>\n", html.EscapeString(clean(name)))
-	line := func(what, who, ports string) {
-		fmt.Fprintf(b, "<tr><th>%s<td>%s<td>%s\n", what, html.EscapeString(clean(who)), html.EscapeString(ports))
-	}
-	for _, c := range v.Connections {
-		if slices.Contains(c.From, class) {
-			line("may reach", names.short(v.names(c.To)), c.Ports.String())
-		}
-		if slices.Contains(c.To, class) {
-			line("reached by", names.short(v.names(c.From)), c.Ports.String())
-		}
-	}
-	for _, o := range v.Outside {
-		if slices.Contains(o.Classes, class) {
-			what := "may reach"
-			if o.Direction == "ingress" {
-				what = "reached by"
-			}
-			line(what, o.shown, o.Ports.String())
-		}
-	}
-	for _, e := range v.Entries {
-		if e.Workload == name && !e.Ports.Empty() {
-			line("reached by", e.Object, e.Ports.String())
-		}
-	}
-	b.WriteString("</table></details>\n")
 }
 
 func seq(n int) []int {

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"sort"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -461,9 +463,13 @@ func (r random) policy(i int, ns string) brutePolicy {
 }
 
 // TestBruteForce holds the evaluator equal to the naive one, pod by pod and port
-// by port, over many small random clusters.
+// by port, over many small random clusters: 2,000, or as many as MERLON_SEEDS says.
 func TestBruteForce(t *testing.T) {
-	for seed := range uint64(2000) {
+	seeds := uint64(2000)
+	if n, err := strconv.ParseUint(os.Getenv("MERLON_SEEDS"), 10, 64); err == nil {
+		seeds = n
+	}
+	for seed := range seeds {
 		r := random{rand.New(rand.NewPCG(seed, 7))}
 		c := r.cluster()
 		compare(t, seed, c, New(c.snapshot(), Options{}), samples())

@@ -252,13 +252,15 @@ func equalPeers(a, b AdvicePeer) bool {
 	return a.Namespace == b.Namespace && maps.Equal(a.Pods, b.Pods) && slices.Equal(a.Prefixes, b.Prefixes)
 }
 
-// namespace makes the policies of one namespace, in order.
+// namespace makes the policies of one namespace, in order. A policy limits the
+// pods that it selects from the moment on that it is there: so each has all that
+// its pods need, names (DNS) included, and those for all pods come last.
 func (r *recommender) namespace(ns string, workloads []*Workload) []Advice {
 	dns := PortsOf(UDP, 53, 53).Or(PortsOf(TCP, 53, 53))
-	out := []Advice{{Namespace: ns, Name: "allow-dns", Isolates: [directions]bool{false, true}, Comment: "names, for all pods",
-		Egress: []AdviceRule{{[]AdvicePeer{{Namespace: "kube-system", Pods: map[string]string{"k8s-app": "kube-dns"}}}, dns}}}}
+	names := AdviceRule{[]AdvicePeer{{Namespace: "kube-system", Pods: map[string]string{"k8s-app": "kube-dns"}}}, dns}
+	var out []Advice
 	if ns == "kube-system" {
-		out[0].Egress[0].Peers[0].Namespace = ""
+		names.Peers[0].Namespace = ""
 		out = append(out, Advice{Namespace: ns, Name: "allow-dns-in", Pods: map[string]string{"k8s-app": "kube-dns"}, Isolates: [directions]bool{true, true}, Comment: "names, from all pods, and to the servers upstream",
 			Ingress: []AdviceRule{{nil, dns}}, Egress: []AdviceRule{{nil, dns.Or(PortsOf(TCP, 443, 443)).Or(PortsOf(TCP, 6443, 6443))}}})
 	}
@@ -280,15 +282,18 @@ func (r *recommender) namespace(ns string, workloads []*Workload) []Advice {
 		a.Ingress = append(a.Ingress, adviceRules(rules[Ingress])...)
 		a.Egress = append(a.Egress, adviceRules(rules[Egress])...)
 	}
-	names := map[string]int{}
+	taken := map[string]int{}
 	for _, key := range order {
 		a := byLabels[key]
-		if names[a.Name]++; names[a.Name] > 1 {
-			a.Name += "-" + strings.Repeat("i", names[a.Name])
+		if taken[a.Name]++; taken[a.Name] > 1 {
+			a.Name += "-" + strings.Repeat("i", taken[a.Name])
 		}
+		a.Egress = append(a.Egress, names)
 		out = append(out, *a)
 	}
-	return append(out, Advice{Namespace: ns, Name: "default-deny", Isolates: [directions]bool{true, true}, Comment: "everything else, last"})
+	return append(out,
+		Advice{Namespace: ns, Name: "allow-dns", Isolates: [directions]bool{false, true}, Comment: "names, for pods that need nothing else", Egress: []AdviceRule{names}},
+		Advice{Namespace: ns, Name: "default-deny", Isolates: [directions]bool{true, true}, Comment: "everything else, last"})
 }
 
 // adviceName shortens a name to what still fits behind a prefix.
