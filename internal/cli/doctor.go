@@ -181,7 +181,7 @@ func (c *checkup) waivers(list []*control.Control) {
 				w.Control = now
 			}
 			if w.Control != "" && !slices.ContainsFunc(list, func(x *control.Control) bool { return w.Names(x.ID) }) {
-				errs = append(errs, fmt.Errorf("%s:%d: no control is named %s", w.Source, w.Line, w.Control))
+				errs = append(errs, fmt.Errorf("%s: no control is named %s", w.Place(), w.Control))
 			}
 		}
 		c.say("waivers", fmt.Sprintf("%s: %s", name, plural(len(waivers), "waiver")), errs...)

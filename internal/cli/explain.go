@@ -117,7 +117,7 @@ func (l *lesson) finding(f *finding.Finding) {
 	line("subject", sink.Text(f.Subject.Kind+" "+name))
 	line("container", sink.Text(f.Subject.Container))
 	if f.Location.File != "" {
-		line("where", sink.Text(fmt.Sprintf("%s:%d:%d", f.Location.File, f.Location.Line, f.Location.Column)))
+		line("where", sink.Place(f.Location))
 	}
 	for _, e := range f.Evidence {
 		line("seen", sink.Text(e.Path)+" = "+sink.Text(e.Value))

@@ -324,7 +324,9 @@ func (x *fixer) summary(w io.Writer, plan *remedy.Plan, r *finding.Report) {
 	}
 	x.left(w, say, plan)
 	for _, g := range r.Gaps {
-		say("not all was read: %s:%d: %s: %s", sink.Text(g.Location.File), g.Location.Line, g.Kind, sink.Text(g.Message))
+		at := g.Location
+		at.Column = 0
+		say("not all was read: %s: %s: %s", sink.Place(at), g.Kind, sink.Text(g.Message))
 	}
 	for _, n := range r.Notices {
 		say("%s", sink.Text(n))
@@ -347,7 +349,7 @@ func (x *fixer) left(w io.Writer, say func(string, ...any), plan *remedy.Plan) {
 		}
 		place := ""
 		if f.Location.File != "" {
-			place = sink.Text(fmt.Sprintf(" at %s:%d:%d", f.Location.File, f.Location.Line, f.Location.Column))
+			place = " at " + sink.Place(f.Location)
 		}
 		say("%s: %s %s%s (%s)", l.Kind, f.Severity, f.Control, place, sink.Text(objectName(f)))
 		for _, why := range l.Why {

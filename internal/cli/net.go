@@ -150,7 +150,17 @@ func ruleAt(o *fact.Object, v fact.Value) string {
 	if !v.Present() {
 		v = o.Root.Index(0)
 	}
-	return fmt.Sprintf("%s:%d", o.Origin.File, max(v.Pos().Line, 1))
+	return lineOf(o, v)
+}
+
+// lineOf is the file and line where a value of an object was written, or the file
+// where the line is not known.
+func lineOf(o *fact.Object, v fact.Value) string {
+	at, _ := o.At(v)
+	if at.Pos.Line == 0 {
+		return at.File
+	}
+	return fmt.Sprintf("%s:%d", at.File, at.Pos.Line)
 }
 
 // findEnd finds what a person names: an address, or a workload as NAME,

@@ -180,14 +180,10 @@ func placeOf(o *fact.Object, v fact.Value) string {
 	case o.Origin.File == "":
 		return o.Origin.Source
 	}
-	pos := v.Pos()
-	if pos.Line == 0 {
-		pos = v.Index(0).Pos()
+	if v.Pos().Line == 0 {
+		v = v.Index(0)
 	}
-	if pos.Line == 0 {
-		return o.Origin.File
-	}
-	return fmt.Sprintf("%s:%d", o.Origin.File, pos.Line)
+	return lineOf(o, v)
 }
 
 // subjectArg takes a subject, of one word or two, off the front of arguments.

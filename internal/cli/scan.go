@@ -269,7 +269,7 @@ func (c *chosen) concerned(waivers []finding.Waiver) (out []finding.Waiver, noti
 			w.Quiet = true
 			out = append(out, w)
 		case !named(c.left):
-			notices = append(notices, fmt.Sprintf("%s:%d: waiver: no control is named %s", w.Source, w.Line, nameOf(w.Control)))
+			notices = append(notices, fmt.Sprintf("%s: waiver: no control is named %s", w.Place(), nameOf(w.Control)))
 		}
 	}
 	return out, notices

@@ -13,6 +13,7 @@ import (
 
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
+	"github.com/merlon-security/merlon/internal/sink"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 )
@@ -258,11 +259,12 @@ func inlineWaivers(s *fact.Snapshot) (out []finding.Waiver, notices []string) {
 func waiversIn(o *fact.Object) (out []finding.Waiver, notices []string) {
 	for _, n := range o.Waivers {
 		w, err := finding.ParseInline(n.Text)
+		at := o.Line(n.Pos.Line)
 		if err != nil {
-			notices = append(notices, fmt.Sprintf("%s:%d: %v", o.Origin.File, n.Pos.Line, err))
+			notices = append(notices, fmt.Sprintf("%s: %v", sink.Place(finding.Location{File: at.File, Line: at.Pos.Line}), err))
 			continue
 		}
-		w.Source, w.Line, w.File, w.Lines = o.Origin.File, int(n.Pos.Line), "", o.Covers(n.Line)
+		w.Source, w.Line, w.File, w.Lines = at.File, int(at.Pos.Line), "", o.Covers(n.Line)
 		out = append(out, only(w, o))
 	}
 	note := o.Root.At("metadata", "annotations", annotation)
@@ -271,11 +273,12 @@ func waiversIn(o *fact.Object) (out []finding.Waiver, notices []string) {
 			continue
 		}
 		w, err := finding.ParseWaiver(line)
+		at, _ := o.At(note)
 		if err != nil {
-			notices = append(notices, fmt.Sprintf("%s:%d: annotation %s: %v", o.Origin.File, note.Pos().Line, annotation, err))
+			notices = append(notices, fmt.Sprintf("%s: annotation %s: %v", sink.Place(finding.Location{File: at.File, Line: at.Pos.Line}), annotation, err))
 			continue
 		}
-		w.Source, w.Line = o.Origin.File, int(note.Pos().Line)
+		w.Source, w.Line = at.File, int(at.Pos.Line)
 		out = append(out, only(w, o))
 	}
 	return out, notices

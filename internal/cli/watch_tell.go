@@ -70,7 +70,7 @@ func (t *teller) line(now time.Time, e *event) {
 		f := e.Finding
 		place := ""
 		if f.Location.File != "" {
-			place = fmt.Sprintf("  %s:%d", sink.Text(f.Location.File), f.Location.Line)
+			place = "  " + sink.Place(finding.Location{File: f.Location.File, Line: f.Location.Line})
 		}
 		fmt.Fprintf(t.out, "%s  %s  %-8s  %s  %s%s\n", clock, t.paint(e.Event), strings.ToUpper(f.Severity.String()), f.Control, sink.Text(subjectText(f)), place)
 		if e.Event != "closed" {
@@ -84,11 +84,11 @@ func (t *teller) line(now time.Time, e *event) {
 		}
 	case e.Gap != nil:
 		g := e.Gap
-		place := g.Subject
+		place := sink.Text(g.Subject)
 		if g.Location.File != "" {
-			place = fmt.Sprintf("%s:%d", g.Location.File, g.Location.Line)
+			place = sink.Place(finding.Location{File: g.Location.File, Line: g.Location.Line})
 		}
-		fmt.Fprintf(t.out, "%s  %s  %s  %s  %s\n", clock, t.paint(e.Event), g.Kind, sink.Text(place), sink.Text(g.Message))
+		fmt.Fprintf(t.out, "%s  %s  %s  %s  %s\n", clock, t.paint(e.Event), g.Kind, place, sink.Text(g.Message))
 	default:
 		x := e.Watching
 		for _, n := range x.Notices {

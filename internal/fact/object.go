@@ -69,6 +69,18 @@ func (o *Object) At(v Value) (Written, uint32) {
 	return Written{File: o.Origin.File, Root: o.Origin.Root}, at.Line
 }
 
+// Line returns where a line of the object's text was written, such as one with a
+// comment.
+func (o *Object) Line(line uint32) Written {
+	switch {
+	case o.Rendering == nil:
+		return Written{File: o.Origin.File, Pos: Pos{Line: line}, Root: o.Origin.Root}
+	case o.Rendering.Lines[line].File != "":
+		return o.Rendering.Lines[line]
+	}
+	return Written{File: o.Origin.File, Root: o.Origin.Root}
+}
+
 // Edited returns the object with another root, and false when that is none. What
 // is known of its values stays known of those that are in the same place.
 func (o *Object) Edited(root Value) (*Object, bool) {

@@ -89,8 +89,13 @@ func (w *Waiver) covers(f *Finding) bool {
 		like(w.Name, s.Name) && like(w.Container, s.Container) && (like(w.File, file) || like(w.File, f.Location.File))
 }
 
-// place writes where the waiver stands.
-func (w *Waiver) place() string { return fmt.Sprintf("%s:%d", w.Source, w.Line) }
+// Place writes where the waiver stands; without a line where that is not known.
+func (w *Waiver) Place() string {
+	if w.Line == 0 {
+		return w.Source
+	}
+	return fmt.Sprintf("%s:%d", w.Source, w.Line)
+}
 
 // Waive applies waivers to a report as of a day, YYYY-MM-DD. An expired waiver
 // leaves its findings open and is told in the report's notices, as is one that
@@ -107,15 +112,15 @@ func (r *Report) Waive(waivers []Waiver, today string) {
 			}
 			covered++
 			if !expired && f.Waived == nil {
-				f.Waived = &Waived{By: w.By, Reason: w.Reason, Until: w.Until, Source: w.place()}
+				f.Waived = &Waived{By: w.By, Reason: w.Reason, Until: w.Until, Source: w.Place()}
 			}
 		}
 		switch {
 		case covered == 0 && w.Quiet:
 		case covered == 0:
-			r.Notices = append(r.Notices, fmt.Sprintf("%s: waiver of %s covers nothing: remove it", w.place(), w.what()))
+			r.Notices = append(r.Notices, fmt.Sprintf("%s: waiver of %s covers nothing: remove it", w.Place(), w.what()))
 		case expired:
-			r.Notices = append(r.Notices, fmt.Sprintf("%s: waiver of %s ended on %s: %d findings are open again", w.place(), w.what(), w.Until, covered))
+			r.Notices = append(r.Notices, fmt.Sprintf("%s: waiver of %s ended on %s: %d findings are open again", w.Place(), w.what(), w.Until, covered))
 		}
 	}
 }

@@ -265,12 +265,17 @@ func gapAt(o *fact.Object, v fact.Value, kind, message string) fact.Gap {
 	if !v.Present() {
 		v = o.Root
 	}
-	return fact.Gap{Kind: kind, Source: o.Origin.Source, File: o.Origin.File, Pos: v.Pos(), Subject: o.Kind + " " + o.InNamespace() + "/" + clip(o.Name), Message: message}
+	at, _ := o.At(v)
+	return fact.Gap{Kind: kind, Source: o.Origin.Source, File: at.File, Pos: at.Pos, Subject: o.Kind + " " + o.InNamespace() + "/" + clip(o.Name), Message: message}
 }
 
 func place(o *fact.Object) string {
 	if o.Origin.File == "" {
 		return o.Origin.Source
 	}
-	return fmt.Sprintf("%s:%d", o.Origin.File, o.Root.Index(0).Pos().Line)
+	at, _ := o.At(o.Root.Index(0))
+	if at.Pos.Line == 0 {
+		return at.File
+	}
+	return fmt.Sprintf("%s:%d", at.File, at.Pos.Line)
 }

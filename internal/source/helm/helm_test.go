@@ -170,7 +170,7 @@ func reference(t *testing.T, dir string) map[string]int {
 	if err != nil {
 		t.Fatalf("%s: %v", dir, err)
 	}
-	out, err := engine.Engine{CustomTemplateFuncs: predictable()}.Render(c, values)
+	out, err := engine.Engine{CustomTemplateFuncs: predictable()}.RenderWithContext(t.Context(), c, values)
 	if err != nil {
 		t.Fatalf("%s: %v", dir, err)
 	}

@@ -109,7 +109,7 @@ func TestHostile(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "archive-bomb/charts/bomb-1.0.0.tgz"), string(bomb(t)))
 	want := map[string]struct{ kind, message string }{
-		"loop":         {"render-failed", "processor time"},
+		"loop":         {"render-failed", "and was stopped"},
 		"memory":       {"render-failed", "memory"},
 		"recursion":    {"render-failed", ""},
 		"tpl":          {"render-failed", ""},

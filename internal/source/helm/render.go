@@ -3,6 +3,7 @@ package helm
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -257,7 +258,7 @@ func (r *renderer) execute(values common.Values) (map[string]string, error) {
 		traceFunc: mark,
 	})
 	e := engine.Engine{CustomTemplateFuncs: functions}
-	return e.Render(r.chart, copied(map[string]any(values)).(map[string]any))
+	return e.RenderWithContext(context.Background(), r.chart, copied(map[string]any(values)).(map[string]any))
 }
 
 // predictable returns the functions of time and chance with answers that are the
