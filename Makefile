@@ -1,10 +1,8 @@
-# Two targets matter to a newcomer: `make run` and `make test`.
 GO      ?= go
 BIN     := bin/merlon
 ORACLES ?= ../shared
 LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 export CGO_ENABLED = 0
-# One way to compile, so that nothing is compiled twice.
 export GOFLAGS := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
 
 .PHONY: enforcer run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
@@ -15,12 +13,11 @@ run: build ## builds Merlon and scans the bundled example
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/merlon
 
-# The race detector needs a C compiler.
-deps:
+deps: ## for the race detector
 	@command -v cc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
 
 STAGE := bin/stage
-stage: ## what each stage costs
+stage:
 	@$(GO) build -o $(STAGE) ./test/stage
 
 # Races are looked for where goroutines start, and from end to end. Every test
