@@ -3,6 +3,7 @@ package remedy
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/merlon-security/merlon/internal/finding"
 )
@@ -19,11 +20,13 @@ func (m *maker) prove(first *state, r *result) (bool, error) {
 	sound := true
 	fixed := map[string]int{}
 	for _, f := range r.fixes {
-		fixed[keyOf(&f.Finding)] += max(1, f.Finding.Count)
+		for _, k := range keysOf(&f.Finding) {
+			fixed[k] += max(1, f.Finding.Count)
+		}
 	}
 	for id, f := range r.fixes {
-		key := keyOf(&f.Finding)
-		if there[id] || m.before[key] > 0 && after[key] > max(0, m.before[key]-fixed[key]) {
+		left := func(k string) bool { return m.before[k] > 0 && after[k] > max(0, m.before[k]-fixed[k]) }
+		if there[id] || slices.ContainsFunc(keysOf(&f.Finding), left) {
 			m.excluded[id] = "the patch does not mend it"
 			sound = false
 		}
@@ -33,8 +36,8 @@ func (m *maker) prove(first *state, r *result) (bool, error) {
 	}
 	for i := range r.findings {
 		f := &r.findings[i]
-		if key := keyOf(f); after[key] > m.before[key] {
-			return false, m.blame(first, r, f)
+		if key, come := m.more(f, after); come {
+			return false, m.blame(first, r, f, key)
 		}
 	}
 	return true, nil
@@ -43,18 +46,9 @@ func (m *maker) prove(first *state, r *result) (bool, error) {
 // blame finds the fix that has brought a finding, by leaving out one after the
 // other of those that touch its object, and excludes it: all, if it takes
 // several.
-func (m *maker) blame(first *state, r *result, f *finding.Finding) error {
-	var suspects []string
-	for _, id := range slices.Sorted(maps.Keys(r.fixes)) {
-		if s := r.fixes[id].Finding.Subject; s.Kind == f.Subject.Kind && s.Namespace == f.Subject.Namespace && s.Name == f.Subject.Name {
-			suspects = append(suspects, id)
-		}
-	}
-	if len(suspects) == 0 {
-		suspects = slices.Sorted(maps.Keys(r.fixes))
-	}
+func (m *maker) blame(first *state, r *result, f *finding.Finding, key string) error {
+	suspects := r.suspects(f, key[strings.LastIndexByte(key, 0)+1:])
 	reason := "it would bring another finding: " + f.Control + " (" + f.Message + ")"
-	key := keyOf(f)
 	const trials = 64 // of fixes of one object; with more of them all are left
 	for _, id := range suspects[:min(len(suspects), trials)] {
 		kept := maps.Clone(m.excluded)
@@ -72,4 +66,31 @@ func (m *maker) blame(first *state, r *result, f *finding.Finding) error {
 		m.excluded[id] = reason
 	}
 	return nil
+}
+
+// suspects returns the ids of fixes that may have brought a finding to a world:
+// those of its object, else those in the namespace that it is about, else all that
+// were made there.
+func (r *result) suspects(f *finding.Finding, world string) []string {
+	var same, inside, all []string
+	for _, id := range slices.Sorted(maps.Keys(r.fixes)) {
+		x := &r.fixes[id].Finding
+		if len(x.Worlds) == 0 && world != "" || len(x.Worlds) > 0 && !slices.Contains(x.Worlds, world) {
+			continue
+		}
+		all = append(all, id)
+		switch s := &x.Subject; {
+		case s.Kind == f.Subject.Kind && s.Namespace == f.Subject.Namespace && s.Name == f.Subject.Name:
+			same = append(same, id)
+		case f.Subject.Kind == "Namespace" && s.Namespace == f.Subject.Name:
+			inside = append(inside, id)
+		}
+	}
+	switch {
+	case len(same) > 0:
+		return same
+	case len(inside) > 0:
+		return inside
+	}
+	return all
 }

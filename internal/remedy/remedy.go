@@ -169,25 +169,50 @@ func (m *maker) run(first *state) (*result, error) {
 	return r, nil
 }
 
-// keyOf names what a finding is about without the field: fixing may move that.
-func keyOf(f *finding.Finding) string {
+// keysOf names what a finding is about, in each world that has it, without the
+// field: fixing may move that.
+func keysOf(f *finding.Finding) []string {
 	s := &f.Subject
-	return fmt.Sprintf("%s\x00%s\x00%s\x00%s\x00%s", f.Control, s.Kind, s.Namespace, s.Name, s.Container)
+	key := fmt.Sprintf("%s\x00%s\x00%s\x00%s\x00%s\x00", f.Control, s.Kind, s.Namespace, s.Name, s.Container)
+	if len(f.Worlds) == 0 {
+		return []string{key}
+	}
+	out := make([]string, len(f.Worlds))
+	for i, w := range f.Worlds {
+		out[i] = key + w
+	}
+	return out
 }
 
 func countOf(findings []finding.Finding) map[string]int {
 	out := map[string]int{}
 	for i := range findings {
-		out[keyOf(&findings[i])] += max(1, findings[i].Count)
+		keys := keysOf(&findings[i])
+		for _, k := range keys {
+			out[k] += (max(1, findings[i].Count) + len(keys) - 1) / len(keys)
+		}
 	}
 	return out
+}
+
+// more returns the first key by which a finding is met more often than before.
+func (m *maker) more(f *finding.Finding, now map[string]int) (string, bool) {
+	for _, k := range keysOf(f) {
+		if now[k] > m.before[k] {
+			return k, true
+		}
+	}
+	return "", false
 }
 
 // wanted reports whether a finding is to be fixed: one that was asked for, or one
 // that a fix has brought.
 func (m *maker) wanted(f *finding.Finding, now map[string]int) bool {
-	key := keyOf(f)
-	return m.Wanted(f) || now[key] > m.before[key]
+	if m.Wanted(f) {
+		return true
+	}
+	_, come := m.more(f, now)
+	return come
 }
 
 // plan writes down what a run came to.

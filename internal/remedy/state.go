@@ -207,6 +207,11 @@ func (r *result) note(a *amended) {
 		f = &Fix{Finding: a.finding, File: a.finding.Location.File, Tests: a.Tests}
 		r.fixes[id] = f
 	}
+	for _, w := range a.finding.Worlds {
+		if !slices.Contains(f.Finding.Worlds, w) {
+			f.Finding.Worlds = append(slices.Clone(f.Finding.Worlds), w)
+		}
+	}
 	for _, e := range a.Edits {
 		f.Changes = append(f.Changes, Change{Op: e.Op.String(), Path: fact.PathText(e.Path), Value: plain(e.Value)})
 	}
