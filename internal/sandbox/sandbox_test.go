@@ -51,7 +51,7 @@ func jobs() map[string]Job {
 		},
 		"open": try(func() error { _, err := os.ReadFile("/etc/hostname"); return err }),
 		"dial": try(func() error { _, err := net.DialTimeout("tcp", "127.0.0.1:1", time.Second); return err }),
-		"dns":  try(func() error {
+		"dns": try(func() error {
 			// As Merlon is built: C's resolver waits for ever without a file descriptor.
 			_, err := (&net.Resolver{PreferGo: true}).LookupHost(context.Background(), "example.com")
 			return err
