@@ -45,19 +45,10 @@ lint: ## staticcheck, built from tools/go.mod
 conformance: ## holds Merlon against test cases of other projects, where ORACLES has them
 	$(GO) run ./test/conformance -oracles $(ORACLES)
 
-bench: build tools ## CPU and memory beside reading and decoding the same files, and beside listing the same cluster
-	$(GO) run ./test/bench -merlon $(BIN)
-	$(GO) run ./test/bench -engine
-	$(GO) -C test/bench/fill build -trimpath -o $(CURDIR)/bin/fill .
-	$(LAB) run --audit-policy test/bench/fill/audit.yaml --arg kube-controller-manager:--controllers=serviceaccount-controller -- \
-	  $(GO) run ./test/bench -merlon $(BIN) -cluster bin/fill
-	$(GO) run ./test/bench/rights
-	$(GO) run ./test/bench/network
-
 docs: build ## renews what the binary prints into docs/reference
 	$(BIN) docs docs/reference
 
-include test/live.mk test/browser/browser.mk deploy/release.mk
+include test/live.mk test/bench/bench.mk test/browser/browser.mk deploy/release.mk
 
 clean:
 	rm -rf bin
