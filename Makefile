@@ -5,7 +5,7 @@ LAB := $(or $(TMPDIR),/tmp)/merlon-lab-bin
 export CGO_ENABLED = 0
 export GOFLAGS := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
 
-.PHONY: enforcer run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
+.PHONY: enforcer engine run build deps stage test live test-node test-versions unit lint conformance bench browser release reproducible docs tools cluster cluster-down clean
 
 run: build ## builds Merlon and scans the bundled example
 	$(BIN) scan examples/shop --fail-on none
@@ -29,7 +29,6 @@ test: build deps stage ## everything that CI holds
 	$(STAGE) vet $(GO) vet ./...
 	$(STAGE) unit $(GO) test -timeout 30m $$($(GO) list ./... | grep -v /test/live)
 	CGO_ENABLED=1 $(STAGE) race $(GO) test -race -timeout 30m $(RACED)
-	$(STAGE) engine $(GO) test -count=1 -timeout 30m -run TestIncrementalEqualsFull ./internal/assess -long
 	$(STAGE) controls $(BIN) controls test
 	$(STAGE) lab-vet $(GO) -C test/cluster vet ./...
 	$(STAGE) lab $(GO) -C test/cluster test ./...
@@ -37,6 +36,9 @@ test: build deps stage ## everything that CI holds
 
 unit: ## the quick ones, without the race detector
 	$(GO) test ./...
+
+engine: stage ## 10,000 random changes on each of three seeds
+	$(STAGE) engine $(GO) test -count=1 -timeout 30m -run TestIncrementalEqualsFull ./internal/assess -long
 
 lint: ## staticcheck, built from tools/go.mod
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
