@@ -328,3 +328,28 @@ func kindOfFile(base string) (Kind, bool) {
 	}
 	return 0, false
 }
+
+// EachTree walks the trees of the survey, one of its own where the input has
+// none, and says at the end that all is read. What read emits is counted as told
+// of its tree.
+func (in *Input) EachTree(ctx context.Context, emit func(fact.Change) error, read func(t *Tree, emit func(fact.Change) error) error) error {
+	survey := in.Survey
+	if survey == nil {
+		own, err := NewSurvey(ctx, in.Paths, in.Exclude)
+		if err != nil {
+			return err
+		}
+		defer own.Close()
+		survey = own
+	}
+	for _, t := range survey.Trees {
+		err := read(t, func(c fact.Change) error {
+			t.Told++
+			return emit(c)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return emit(fact.Change{Op: fact.Synced})
+}

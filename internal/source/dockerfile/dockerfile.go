@@ -43,27 +43,17 @@ func (s *Source) Files() int { return s.files }
 // Collect reads every file that describes an image.
 func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) error {
 	s.files = 0
-	survey := s.Survey
-	if survey == nil {
-		own, err := source.NewSurvey(ctx, s.Paths, s.Exclude)
-		if err != nil {
-			return err
-		}
-		defer own.Close()
-		survey = own
-	}
-	for _, t := range survey.Trees {
+	return s.EachTree(ctx, emit, func(t *source.Tree, emit func(fact.Change) error) error {
 		for _, item := range t.Of(source.ImageBuild) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			t.Told++
 			if err := emit(s.read(t, item.Name)); err != nil {
 				return err
 			}
 		}
-	}
-	return emit(fact.Change{Op: fact.Synced})
+		return nil
+	})
 }
 
 // read returns the object of one file, or the gap that it is.

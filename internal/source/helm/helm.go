@@ -61,25 +61,10 @@ func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) erro
 	if err := s.settings(); err != nil {
 		return err
 	}
-	survey := s.Survey
-	if survey == nil {
-		own, err := source.NewSurvey(ctx, s.Paths, s.Exclude)
-		if err != nil {
-			return err
-		}
-		defer own.Close()
-		survey = own
-	}
-	for _, t := range survey.Trees {
-		s.emit = func(c fact.Change) error {
-			t.Told++
-			return emit(c)
-		}
-		if err := s.tree(ctx, t); err != nil {
-			return err
-		}
-	}
-	return emit(fact.Change{Op: fact.Synced})
+	return s.EachTree(ctx, emit, func(t *source.Tree, emit func(fact.Change) error) error {
+		s.emit = emit
+		return s.tree(ctx, t)
+	})
 }
 
 // maxValues is how large a file of values may be.
