@@ -11,12 +11,17 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
+	"github.com/merlon-security/merlon/internal/yamldoc"
 	"go.yaml.in/yaml/v3"
 )
 
 // maxFile is how large a control's file may be.
 const maxFile = 1 << 20
+
+// plainScope is a scope in its long form.
+type plainScope Scope
 
 // UnmarshalYAML reads the short form, a scope's name, or the long one.
 func (s *Scope) UnmarshalYAML(n *yaml.Node) error {
@@ -24,20 +29,29 @@ func (s *Scope) UnmarshalYAML(n *yaml.Node) error {
 		s.Each = Each(n.Value)
 		return nil
 	}
-	type plain Scope
-	return n.Decode((*plain)(s))
+	return n.Decode((*plainScope)(s))
+}
+
+// FromFact is UnmarshalYAML for [yamldoc.Decoder].
+func (s *Scope) FromFact(v fact.Value, decode func(fact.Value, any) bool) bool {
+	if v.Kind() == fact.String {
+		s.Each = Each(v.Str())
+		return true
+	}
+	return decode(v, (*plainScope)(s))
 }
 
 // Load reads every control of a tree of files: family/name.yaml. What is wrong
 // with one is an error that names file and line; the others are still returned.
-func Load(files fs.FS, builtIn bool) ([]*Control, error) { return load(files, builtIn, Parse) }
+func Load(files fs.FS, builtIn bool) ([]*Control, error) { return load(files, builtIn, parse) }
 
 // LoadHeads reads of every control only what tells whether it is needed: title,
 // severity, scope, mappings. The rest is read by [Control.Complete], so that a
 // scan of one file does not pay for all there is.
 func LoadHeads(files fs.FS, builtIn bool) ([]*Control, error) { return load(files, builtIn, parseHead) }
 
-func load(files fs.FS, builtIn bool, parse func(string, []byte) (*Control, error)) ([]*Control, error) {
+func load(files fs.FS, builtIn bool, parse func(*yamldoc.Decoder, string, []byte) (*Control, error)) ([]*Control, error) {
+	var dec yamldoc.Decoder
 	var out []*Control
 	var errs []error
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
@@ -52,7 +66,7 @@ func load(files fs.FS, builtIn bool, parse func(string, []byte) (*Control, error
 			errs = append(errs, fmt.Errorf("read control %s: %w", name, err))
 			return nil
 		}
-		c, err := parse(name, data)
+		c, err := parse(&dec, name, data)
 		if err != nil {
 			errs = append(errs, err)
 			return nil
@@ -69,15 +83,15 @@ func load(files fs.FS, builtIn bool, parse func(string, []byte) (*Control, error
 
 // Parse reads one control. Its id is the file's path without the extension; a
 // file that lies in no folder is of the family "custom".
-func Parse(file string, data []byte) (*Control, error) {
+func Parse(file string, data []byte) (*Control, error) { return parse(&yamldoc.Decoder{}, file, data) }
+
+func parse(dec *yamldoc.Decoder, file string, data []byte) (*Control, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("%s: larger than %d bytes", file, maxFile)
 	}
 	head, cases, line := splitCases(data)
 	c := &Control{File: file, ID: idOf(file), cases: caseSource{file: file, data: cases, line: line}}
-	dec := yaml.NewDecoder(bytes.NewReader(head))
-	dec.KnownFields(true)
-	if err := dec.Decode(c); err != nil {
+	if err := dec.Decode(head, c); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("empty file")
 		}
@@ -90,22 +104,22 @@ func Parse(file string, data []byte) (*Control, error) {
 }
 
 // parseHead reads the head of a control and leaves the rest for later.
-func parseHead(file string, data []byte) (*Control, error) {
+func parseHead(dec *yamldoc.Decoder, file string, data []byte) (*Control, error) {
 	head := headOf(data)
 	if head == nil {
-		return Parse(file, data)
+		return parse(dec, file, data)
 	}
 	c := &Control{}
-	if err := yaml.Unmarshal(head, c); err != nil {
-		return Parse(file, data) // which says what is wrong, and where
+	if err := dec.Decode(head, c); err != nil {
+		return parse(dec, file, data) // which says what is wrong, and where
 	}
 	level, err := finding.ParseSeverity(c.Severity)
 	if err != nil || c.Scope.complete() != nil || c.mapped() != nil {
-		return Parse(file, data)
+		return parse(dec, file, data)
 	}
 	c.File, c.ID, c.severity = file, idOf(file), level
 	c.rest = sync.OnceValues(func() (*Control, error) {
-		full, err := Parse(file, data)
+		full, err := parse(dec, file, data)
 		if full != nil {
 			full.BuiltIn = c.BuiltIn
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/merlon-security/merlon/internal/control/expr"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/yamldoc"
-	"go.yaml.in/yaml/v3"
 )
 
 // PatchStep is one line of a control's patch: one verb with the place that it
@@ -22,9 +21,9 @@ type PatchStep struct {
 	Ask            string `yaml:"ask"`  // text with {CEL} holes: what only a person can decide
 	Test           string `yaml:"test"` // text with {CEL} holes: what to try before the fix goes out
 
-	Value      yaml.Node `yaml:"value"`      // of set, addToList, removeFromList
-	Expression string    `yaml:"expression"` // CEL in its place; of removeFromList, a list of the elements
-	When       string    `yaml:"when"`       // CEL; the step is left out where it is false
+	Value      literal `yaml:"value"`      // of set, addToList, removeFromList
+	Expression string  `yaml:"expression"` // CEL in its place; of removeFromList, a list of the elements
+	When       string  `yaml:"when"`       // CEL; the step is left out where it is false
 }
 
 // Amendment is what a control's patch makes of one failing subject: edits of the
@@ -57,7 +56,7 @@ func (s *PatchStep) verb() (name, rest string, err error) {
 	}
 	valued := name == "set" || name == "addToList" || name == "removeFromList"
 	given := 0
-	if !s.Value.IsZero() {
+	if s.Value.Present() {
 		given++
 	}
 	if s.Expression != "" {
@@ -81,10 +80,8 @@ func (s *PatchStep) Text() string {
 		return "(" + err.Error() + ")"
 	}
 	value := s.Expression
-	if !s.Value.IsZero() {
-		if v, err := toFact(&s.Value); err == nil {
-			value = string(yamldoc.JSON(v))
-		}
+	if s.Value.Present() {
+		value = string(yamldoc.JSON(s.Value.Value))
 	}
 	rest = strings.TrimSpace(rest)
 	where := ""
@@ -153,11 +150,7 @@ func (s *PatchStep) compile(env *expr.Env) (o op, err error) {
 			return o, fmt.Errorf("expression: %w", err)
 		}
 	}
-	if !s.Value.IsZero() {
-		if o.value, err = toFact(&s.Value); err != nil {
-			return o, fmt.Errorf("value: %w", err)
-		}
-	}
+	o.value = s.Value.Value
 	if verb == "ask" || verb == "test" {
 		o.text, err = holes(env, rest)
 		return o, err

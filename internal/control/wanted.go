@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/control/expr"
+	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/yamldoc"
 	"go.yaml.in/yaml/v3"
 )
@@ -21,14 +22,14 @@ type Setting struct {
 	Owner   string   `yaml:"owner"`   // CEL: user:group
 	Sysctls string   `yaml:"sysctls"` // CEL: a map of kernel settings
 
-	Value      yaml.Node `yaml:"value"`
-	Expression string    `yaml:"expression"` // CEL in the place of a value
-	Add        words     `yaml:"add"`        // elements of the list that the flag is
-	Remove     words     `yaml:"remove"`
-	Unset      bool      `yaml:"unset"`
-	File       string    `yaml:"file"`     // one that must exist, below the folder of keys and certificates
-	Document   string    `yaml:"document"` // one that merlon harden writes, by its name
-	When       string    `yaml:"when"`     // CEL; the setting is left out where it is false
+	Value      literal `yaml:"value"`
+	Expression string  `yaml:"expression"` // CEL in the place of a value
+	Add        words   `yaml:"add"`        // elements of the list that the flag is
+	Remove     words   `yaml:"remove"`
+	Unset      bool    `yaml:"unset"`
+	File       string  `yaml:"file"`     // one that must exist, below the folder of keys and certificates
+	Document   string  `yaml:"document"` // one that merlon harden writes, by its name
+	When       string  `yaml:"when"`     // CEL; the setting is left out where it is false
 }
 
 // words are one word or a list of them.
@@ -41,6 +42,30 @@ func (w *words) UnmarshalYAML(n *yaml.Node) error {
 		return nil
 	}
 	return n.Decode((*[]string)(w))
+}
+
+// FromFact is UnmarshalYAML for [yamldoc.Decoder].
+func (w *words) FromFact(v fact.Value, decode func(fact.Value, any) bool) bool {
+	if v.Kind() == fact.String {
+		*w = words{v.Str()}
+		return true
+	}
+	return decode(v, (*[]string)(w))
+}
+
+// literal is a value that a control's author wrote for an object's field.
+type literal struct{ fact.Value }
+
+// UnmarshalYAML reads the value as that of a manifest.
+func (l *literal) UnmarshalYAML(n *yaml.Node) (err error) {
+	l.Value, err = toFact(n)
+	return err
+}
+
+// FromFact is UnmarshalYAML for [yamldoc.Decoder].
+func (l *literal) FromFact(v fact.Value, _ func(fact.Value, any) bool) bool {
+	l.Value = fact.Of(v)
+	return true
 }
 
 // Change is a setting with its value computed: Value, Add and Remove, Unset,
@@ -68,7 +93,7 @@ func (s *Setting) check(component bool) error {
 		}
 		return n
 	}
-	given := count(!s.Value.IsZero(), s.Expression != "", len(s.Add)+len(s.Remove) > 0, s.Unset, s.File != "", s.Document != "")
+	given := count(s.Value.Present(), s.Expression != "", len(s.Add)+len(s.Remove) > 0, s.Unset, s.File != "", s.Document != "")
 	ofFlag := s.Flag != "" || len(s.Field) > 0
 	switch {
 	case count(s.Flag != "", len(s.Field) > 0, s.Mode != "", s.Owner != "", s.Sysctls != "") != 1:
@@ -113,12 +138,10 @@ func (s *Setting) Text() string {
 		name, what = "the file's owner", []string{"is " + s.Owner}
 	case s.Sysctls != "":
 		name, what = "the kernel's settings", []string{"are " + s.Sysctls}
-	case !s.Value.IsZero():
-		if v, err := toFact(&s.Value); err == nil {
-			what = append(what, "is "+v.Text())
-			if v.Text() == "" {
-				what = []string{"is " + string(yamldoc.JSON(v))}
-			}
+	case s.Value.Present():
+		what = append(what, "is "+s.Value.Text())
+		if s.Value.Text() == "" {
+			what = []string{"is " + string(yamldoc.JSON(s.Value.Value))}
 		}
 	case s.Expression != "":
 		what = append(what, "is "+strings.Join(strings.Fields(s.Expression), " "))
@@ -174,12 +197,8 @@ func (c *Control) wants(env *expr.Env) ([]want, error) {
 				return fail(err)
 			}
 		}
-		if !w.setting.Value.IsZero() {
-			v, err := toFact(&w.setting.Value)
-			if err != nil {
-				return fail(err)
-			}
-			w.value = v.Go()
+		if w.setting.Value.Present() {
+			w.value = w.setting.Value.Go()
 		}
 		out = append(out, w)
 	}

@@ -3,7 +3,6 @@
 package framework
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/finding"
-	"go.yaml.in/yaml/v3"
+	"github.com/merlon-security/merlon/internal/yamldoc"
 )
 
 // Framework is a standard: all of its items, those that only a person can
@@ -58,6 +57,7 @@ func Load(files fs.FS) ([]*Framework, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read frameworks: %w", err)
 	}
+	var dec yamldoc.Decoder
 	var out []*Framework
 	var errs []error
 	for _, e := range entries {
@@ -69,7 +69,7 @@ func Load(files fs.FS) ([]*Framework, error) {
 			errs = append(errs, fmt.Errorf("read framework %s: %w", e.Name(), err))
 			continue
 		}
-		f, err := Parse(e.Name(), data)
+		f, err := parse(&dec, e.Name(), data)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -80,11 +80,11 @@ func Load(files fs.FS) ([]*Framework, error) {
 }
 
 // Parse reads one framework.
-func Parse(file string, data []byte) (*Framework, error) {
+func Parse(file string, data []byte) (*Framework, error) { return parse(&yamldoc.Decoder{}, file, data) }
+
+func parse(dec *yamldoc.Decoder, file string, data []byte) (*Framework, error) {
 	f := &Framework{}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	if err := dec.Decode(f); err != nil {
+	if err := dec.Decode(data, f); err != nil {
 		return nil, fmt.Errorf("%s: %s", file, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ", ""))
 	}
 	if f.Name == "" || f.Title == "" || len(f.Items) == 0 {

@@ -112,6 +112,8 @@ func unserved(apiVersion, kind string) string {
 		return "Merlon reads it on the machine"
 	case strings.HasSuffix(group, ".config.k8s.io"), group == "audit.k8s.io":
 		return "it is a file of a component"
+	case group == "kubeadm.k8s.io", apiVersion == "v1" && kind == "Config":
+		return "it is a file of a tool"
 	}
 	switch apiVersion + " " + kind {
 	case "policy/v1beta1 PodSecurityPolicy":
