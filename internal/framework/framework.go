@@ -80,7 +80,9 @@ func Load(files fs.FS) ([]*Framework, error) {
 }
 
 // Parse reads one framework.
-func Parse(file string, data []byte) (*Framework, error) { return parse(&yamldoc.Decoder{}, file, data) }
+func Parse(file string, data []byte) (*Framework, error) {
+	return parse(&yamldoc.Decoder{}, file, data)
+}
 
 func parse(dec *yamldoc.Decoder, file string, data []byte) (*Framework, error) {
 	f := &Framework{}
