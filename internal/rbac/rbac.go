@@ -75,7 +75,38 @@ func New(objects []*fact.Object) *Index {
 			own = append(own, o)
 		}
 	}
-	return index(own, whole(own), sync.OnceValue(func() *graph { return newGraph(objects) }))
+	g := sync.OnceValue(func() *graph { return newGraph(objects) })
+	if w := whole(own); w || len(own) > fewOwn || !distinct(own) {
+		return index(own, w, g)
+	}
+	return extended(own, g)
+}
+
+// fewOwn is up to how many objects an index is faster made from that of the
+// built-in ones than anew.
+const fewOwn = 32
+
+// distinct reports whether no two objects have one name.
+func distinct(objects []*fact.Object) bool {
+	seen := make(map[fact.Ref]bool, len(objects))
+	for _, o := range objects {
+		seen[o.Ref()] = true
+	}
+	return len(seen) == len(objects)
+}
+
+// starting is the index of what every cluster has.
+var starting = sync.OnceValue(func() *Index { return index(nil, false, nil) })
+
+// extended is index for few objects beside the built-in ones.
+func extended(own []*fact.Object, g func() *graph) *Index {
+	changes := make([]fact.Change, len(own))
+	for i, o := range own {
+		changes[i] = fact.Change{Op: fact.Upsert, Object: o}
+	}
+	x := starting().Apply(changes...)
+	x.graph = g
+	return x
 }
 
 // Only is New for objects beside which there is nothing: no role or binding of

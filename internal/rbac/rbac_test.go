@@ -142,7 +142,7 @@ func TestApply(t *testing.T) {
 		o.Origin.Doc = r.IntN(2) // sometimes two of one name
 		return o
 	}
-	x, s := rbac.New(nil), &fact.Snapshot{}
+	x, s := rbac.Anew(nil), &fact.Snapshot{}
 	for i := range 1500 {
 		var c []fact.Change // most often one
 		for {
@@ -167,8 +167,13 @@ func TestApply(t *testing.T) {
 		}
 		x, s = n, s.Apply(c...)
 		if i%25 == 0 {
-			if diff := cmp.Diff(everything(rbac.New(s.Objects())), everything(x)); diff != "" {
+			want := everything(rbac.Anew(s.Objects()))
+			if diff := cmp.Diff(want, everything(x)); diff != "" {
 				t.Fatalf("after %d changes (- anew, + applied): %s", i, diff)
+			}
+			few := s.Objects()[:min(len(s.Objects()), 20)]
+			if diff := cmp.Diff(everything(rbac.Anew(few)), everything(rbac.New(few))); diff != "" {
+				t.Fatalf("after %d changes (- anew, + from the built-in ones): %s", i, diff)
 			}
 		}
 	}
