@@ -29,16 +29,18 @@ test: build deps stage ## everything that CI holds
 	$(STAGE) vet $(GO) vet ./...
 	$(STAGE) unit $(GO) test -timeout 30m $$($(GO) list ./... | grep -v /test/live)
 	CGO_ENABLED=1 $(STAGE) race $(GO) test -race -timeout 30m $(RACED)
+	$(MAKE) -s engine
 	$(STAGE) controls $(BIN) controls test
 	$(STAGE) lab-vet $(GO) -C test/cluster vet ./...
 	$(STAGE) lab $(GO) -C test/cluster test ./...
 	$(STAGE) browser $(MAKE) -s browser
+	$(MAKE) -s live
 
 unit: ## the quick ones, without the race detector
 	$(GO) test ./...
 
 engine: stage ## 10,000 random changes on each of three seeds
-	$(STAGE) engine $(GO) test -count=1 -timeout 30m -run TestIncrementalEqualsFull ./internal/assess -long
+	MERLON_LONG=1 $(STAGE) engine $(GO) test -timeout 30m -run TestIncrementalEqualsFull ./internal/assess
 
 lint: ## staticcheck, built from tools/go.mod
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...

@@ -2,10 +2,10 @@ package assess_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,15 +16,13 @@ import (
 	"github.com/merlon-security/merlon/internal/finding"
 )
 
-var long = flag.Bool("long", false, "make 10,000 random changes on each seed")
-
 // TestIncrementalEqualsFull makes random changes and holds after each that the
 // session says what a full run says of the same state, to the byte; and that
 // what it tells of the change is the whole difference.
 func TestIncrementalEqualsFull(t *testing.T) {
 	steps := 400
 	switch {
-	case *long:
+	case os.Getenv("MERLON_LONG") != "": // no flag: go keeps what passed with those it knows only
 		steps = 10_000
 	case testing.Short(), raced:
 		steps = 60

@@ -48,7 +48,7 @@ func (c *Cluster) nodePrograms(n node) []program {
 			argv: []string{filepath.Join(c.state.Programs, "kube-proxy"), "--config=" + filepath.Join(dir, "kube-proxy.yaml")}},
 		{name: "kubelet-" + n.Name, node: n.Name, extra: "kubelet",
 			argv: []string{filepath.Join(c.state.Programs, "kubelet"), "--config=" + filepath.Join(dir, "kubelet.yaml"),
-				"--kubeconfig=" + c.pkiFile("kubelet-"+n.Name+".kubeconfig"), "--root-dir=" + filepath.Join(dir, "kubelet"),
+				"--kubeconfig=" + c.pkiFile("kubelet-"+n.Name+".kubeconfig"), "--root-dir=" + filepath.Join(dir, "kubelet"), "--cert-dir=" + filepath.Join(dir, "kubelet", "pki"),
 				"--hostname-override=" + n.Name, "--node-ip=" + n.IP, "--v=2"}},
 	}
 }

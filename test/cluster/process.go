@@ -303,6 +303,13 @@ func (c *Cluster) checkRunning(names ...string) error {
 		if err != nil {
 			return err
 		}
+		if cmd := c.children[name]; cmd != nil {
+			// Just started, it may have no environment yet to be known by.
+			if !alive(cmd.Process.Pid) {
+				return &endedError{name}
+			}
+			continue
+		}
 		running, err := c.running(p)
 		if err != nil {
 			return err
@@ -312,6 +319,17 @@ func (c *Cluster) checkRunning(names ...string) error {
 		}
 	}
 	return nil
+}
+
+// alive reports whether a process that was not waited for runs still.
+func alive(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// The name, in parentheses, may hold anything; the state follows it.
+	rest := bytes.TrimLeft(b[bytes.LastIndexByte(b, ')')+1:], " ")
+	return len(rest) > 0 && rest[0] != 'Z' && rest[0] != 'X'
 }
 
 // logTails returns the last lines of each program's log, for an error message.

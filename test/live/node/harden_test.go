@@ -41,6 +41,9 @@ var programsOf = map[string]string{
 	"kube-scheduler": "kube-scheduler", "kubelet": "kubelet-n1", "kube-proxy": "kube-proxy-n1",
 }
 
+// inOrder is programsOf as each needs those before it.
+var inOrder = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"}
+
 // TestHarden starts every component of a real cluster with what merlon harden
 // writes for it, and scans clean.
 func TestHarden(t *testing.T) {
@@ -51,9 +54,9 @@ func TestHarden(t *testing.T) {
 		t.Fatalf("harden: %d\n%s", code, errs)
 	}
 	m.give(t, folder)
+	t.Cleanup(func() { m.asBefore(t) }) // once the files are as before
 	flags := m.hardened(t, filepath.Join(out, "files"), folder)
-	for _, program := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"} {
-		t.Cleanup(func() { m.restart(t, programsOf[program]) })
+	for _, program := range inOrder {
 		m.run(t, "stop", "--now", "--dir", m.dir, programsOf[program])
 		m.run(t, append([]string{"start", "--dir", m.dir, "--only", programsOf[program], "--"}, flags[program]...)...)
 	}
@@ -69,6 +72,14 @@ func TestHarden(t *testing.T) {
 		return len(left) == 0, strings.Join(left, "\n")
 	})
 	m.useful(t)
+}
+
+// asBefore starts the cluster's programs with their own flags again.
+func (m *machine) asBefore(t *testing.T) {
+	t.Helper()
+	for _, program := range inOrder {
+		m.restart(t, programsOf[program])
+	}
 }
 
 // hardened puts the files that harden wrote where the cluster reads them, until
