@@ -167,10 +167,10 @@ func (s *Source) render(ctx context.Context, t *source.Tree, req request, world 
 		return t.Place(path.Join(req.Root, name))
 	}
 	if err != nil {
-		return s.failed(err, place("Chart.yaml"), emit)
+		return s.failed(err, world, place("Chart.yaml"), emit)
 	}
 	for _, p := range out.Problems {
-		g := fact.Gap{Kind: p.Kind, Source: Name, File: place(p.File), Pos: fact.Pos{Line: uint32(p.Line)}, Message: s.clean(p.Message)}
+		g := fact.Gap{Kind: p.Kind, Source: Name, World: world, File: place(p.File), Pos: fact.Pos{Line: uint32(p.Line)}, Message: s.clean(p.Message)}
 		if req.Archive {
 			g.Pos = fact.Pos{}
 		}
@@ -211,8 +211,8 @@ func (x *text) trace(origin fact.Origin) source.Trace {
 }
 
 // failed tells a chart that could not be rendered.
-func (s *Source) failed(err error, file string, emit func(fact.Change) error) error {
-	g := fact.Gap{Source: Name, File: file}
+func (s *Source) failed(err error, world, file string, emit func(fact.Change) error) error {
+	g := fact.Gap{Source: Name, World: world, File: file}
 	var failure *sandbox.Failure
 	var refusal *sandbox.Refusal
 	switch {
