@@ -147,11 +147,21 @@ func (s *Source) chart(ctx context.Context, t *source.Tree, req request, world s
 	if err != nil {
 		return fmt.Errorf("describe chart %s: %w", req.Root, err)
 	}
+	var gaps []fact.Gap
+	tell := func(c fact.Change) error {
+		if c.Op == fact.GapOpened {
+			gaps = append(gaps, c.Gap)
+		}
+		return s.emit(c)
+	}
 	files := source.NewFiles(t)
-	err = s.Watcher.Rendered(Name+"\x00"+world+"\x00"+string(what), files, s.emit, func(emit func(fact.Change) error) error {
+	err = s.Watcher.Rendered(Name+"\x00"+world+"\x00"+string(what), files, tell, func(emit func(fact.Change) error) error {
 		return s.render(ctx, t, req, world, files, emit)
 	})
 	s.files += len(files.Used)
+	if err == nil && s.Rendering.Charts != nil {
+		s.offer(t, req, world, gaps)
+	}
 	return err
 }
 
@@ -160,12 +170,7 @@ func (s *Source) render(ctx context.Context, t *source.Tree, req request, world 
 	s.decoder.Emit = emit
 	var out rendered
 	err := s.Rendering.Runner.Run(ctx, Name, req, files, &out)
-	place := func(name string) string {
-		if req.Archive || name == "" {
-			return t.Place(req.Root)
-		}
-		return t.Place(path.Join(req.Root, name))
-	}
+	place := func(name string) string { return placeOf(t, req, name) }
 	if err != nil {
 		return s.failed(err, world, place("Chart.yaml"), emit)
 	}
@@ -189,6 +194,14 @@ func (s *Source) render(ctx context.Context, t *source.Tree, req request, world 
 		}
 	}
 	return nil
+}
+
+// placeOf is the path of a file of a chart as a person would write it.
+func placeOf(t *source.Tree, req request, name string) string {
+	if req.Archive || name == "" {
+		return t.Place(req.Root)
+	}
+	return t.Place(path.Join(req.Root, name))
 }
 
 // rootOf is the name under which findings of a chart are known over time: its
