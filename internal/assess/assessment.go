@@ -66,13 +66,10 @@ func (a *Assessment) Results() []framework.Result {
 func (a *Assessment) Report(frameworks []*framework.Framework, left []*control.Control) *finding.Report {
 	r := &finding.Report{
 		Schema: finding.Schema, Kubernetes: fmt.Sprintf("1.%d", a.engine.options.Minor),
-		Findings: a.findings, Gaps: make([]finding.Gap, 0, len(a.gaps)), Frameworks: make([]finding.Framework, 0, len(frameworks)),
+		Findings: a.findings, Gaps: GapsOf(a.gaps), Frameworks: make([]finding.Framework, 0, len(frameworks)),
 	}
 	if r.Findings == nil {
 		r.Findings = []finding.Finding{}
-	}
-	for _, g := range a.gaps {
-		r.Gaps = append(r.Gaps, GapOf(g))
 	}
 	results := a.Results()
 	for _, c := range left {
@@ -86,10 +83,33 @@ func (a *Assessment) Report(frameworks []*framework.Framework, left []*control.C
 	return r
 }
 
-// GapOf is a gap as reports have it.
-func GapOf(g fact.Gap) finding.Gap {
-	return finding.Gap{
-		Kind: g.Kind, Source: g.Source, Subject: g.Subject, Message: g.Message,
-		Location: finding.Location{File: g.File, Line: g.Pos.Line, Column: g.Pos.Column},
+// GapsOf returns gaps as reports have them: what several worlds share, such as a
+// base of several overlays, is one gap that names them. They come in their order.
+func GapsOf(gaps []fact.Gap) []finding.Gap {
+	out := make([]finding.Gap, 0, len(gaps))
+	for i, g := range gaps {
+		world := g.World
+		g.World = ""
+		if i > 0 {
+			before := gaps[i-1]
+			if before.World = ""; before == g {
+				last := &out[len(out)-1]
+				last.Worlds = inWorld(last.Worlds, world)
+				continue
+			}
+		}
+		out = append(out, finding.Gap{
+			Kind: g.Kind, Source: g.Source, Subject: g.Subject, Message: g.Message, Worlds: inWorld(nil, world),
+			Location: finding.Location{File: g.File, Line: g.Pos.Line, Column: g.Pos.Column},
+		})
 	}
+	return out
+}
+
+// inWorld adds a world to those of a gap; loose files are none, as for findings.
+func inWorld(worlds []string, world string) []string {
+	if world == "" || world == fact.LooseFiles {
+		return worlds
+	}
+	return append(worlds, world)
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -162,7 +163,7 @@ func encode(t *testing.T, r *finding.Report, results any) string {
 }
 
 func same(a, b *finding.Report) bool {
-	if len(a.Findings) != len(b.Findings) || !slices.Equal(a.Gaps, b.Gaps) || !maps.Equal(a.Summary.Severities, b.Summary.Severities) || a.Summary.Objects != b.Summary.Objects {
+	if len(a.Findings) != len(b.Findings) || !reflect.DeepEqual(a.Gaps, b.Gaps) || !maps.Equal(a.Summary.Severities, b.Summary.Severities) || a.Summary.Objects != b.Summary.Objects {
 		return false
 	}
 	for i := range a.Findings {

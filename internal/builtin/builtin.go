@@ -44,7 +44,7 @@ func Renderers() []config.Kind[source.Source] {
 
 // Jobs lists what a child process can be asked to do.
 func Jobs() map[string]sandbox.Job {
-	return map[string]sandbox.Job{helm.Name: helm.Render, kustomize.Name: kustomize.Build}
+	return map[string]sandbox.Job{helm.Name: helm.Render, helm.KeysName: helm.Keys, kustomize.Name: kustomize.Build}
 }
 
 // Events lists where events come from.

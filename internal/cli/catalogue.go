@@ -161,6 +161,32 @@ func loadFrameworks(dirs []string) ([]*framework.Framework, error) {
 	return out, nil
 }
 
+// answered brings the controls that items of frameworks name to their present
+// ids, and tells those that there are none of: such an item looks as if nobody
+// had thought of it.
+func answered(all []*framework.Framework, list []*control.Control) []string {
+	known := map[string]bool{}
+	for _, c := range list {
+		known[c.ID] = true
+	}
+	aliases := aliasesOf(list)
+	var out []string
+	for _, f := range all {
+		for i := range f.Items {
+			item := &f.Items[i]
+			for j, id := range item.Controls {
+				if now, renamed := aliases[id]; renamed {
+					item.Controls[j], id = now, now
+				}
+				if !known[id] {
+					out = append(out, fmt.Sprintf("framework %s: item %s: no control is named %s", f.Name, item.ID, nameOf(id)))
+				}
+			}
+		}
+	}
+	return out
+}
+
 // unknown is the usage error for a name that nothing has, with the names that
 // are most like it and the command that lists all.
 func unknown(what, name string, known []string, listed string) error {

@@ -83,6 +83,7 @@ func documentFields() map[string]map[string]string {
 			"location": "Where.",
 			"subject":  "What it is about, where that is known.",
 			"message":  "What could not be seen, and why.",
+			"worlds":   "Charts with their values and overlays that it concerns; not there for plain files, and for what concerns all that was read.",
 		},
 	}
 }

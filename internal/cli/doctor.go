@@ -153,6 +153,9 @@ func (c *checkup) controls() []*control.Control {
 func (c *checkup) frameworks(list []*control.Control) {
 	all, err := loadFrameworks(c.flags.frameworkDirs)
 	errs := split(err)
+	for _, stray := range answered(all, list) {
+		errs = append(errs, errors.New(stray))
+	}
 	var names []string
 	for _, f := range all {
 		names = append(names, f.Name)

@@ -45,6 +45,17 @@ type files struct {
 	in    source.Input
 	watch bool
 	read  int
+
+	keep   bool // the survey stays open, for the charts found, until close
+	survey *source.Survey
+	charts []source.Revisable
+}
+
+// close closes what keep has kept open.
+func (f *files) close() {
+	if f.survey != nil {
+		f.survey.Close()
+	}
 }
 
 // Files returns how many files were read last.
@@ -66,7 +77,13 @@ func (f *files) once(ctx context.Context, w *source.Watcher, emit func(fact.Chan
 	if err != nil {
 		return err
 	}
-	defer survey.Close()
+	in := f.in
+	if f.keep {
+		f.survey = survey
+		in.Rendering.Charts = func(c source.Revisable) { f.charts = append(f.charts, c) }
+	} else {
+		defer survey.Close()
+	}
 	f.read = 0
 	var deployers []*fact.Object
 	take := func(c fact.Change) error {
@@ -78,7 +95,6 @@ func (f *files) once(ctx context.Context, w *source.Watcher, emit func(fact.Chan
 		}
 		return emit(c)
 	}
-	in := f.in
 	in.Survey, in.Watcher = survey, w
 	if err := f.from(ctx, in, builtin.Files(), take); err != nil {
 		return err

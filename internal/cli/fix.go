@@ -30,6 +30,10 @@ const fixExamples = `  # what would be changed, as a patch
   # one control
   merlon fix deploy/ --control workload/privileged-container --write
 
+  # values that mend what a chart renders, and the chart with them
+  merlon fix chart/ -o values > hardened.yaml
+  merlon scan chart/ --values hardened.yaml
+
   # a filter
   merlon fix - < deploy.yaml > fixed.yaml`
 
@@ -56,7 +60,8 @@ judging the result: its finding is gone, and none has come. What only a person
 can know is asked, not invented.
 
 Shows a diff; with --write changes the files. Standard input, "-", is printed
-fixed. Objects of charts and overlays are not edited: their fix is shown.
+fixed. For charts it shows the values that mend what they render, where rendering
+with them proves it; else, and for overlays, what each object should be.
 
 Exit codes: 0 nothing is left to fix, 1 something is, or is not written yet, 2
 wrong usage, 3 Merlon could not do it, or could not read all of it.`,
@@ -85,7 +90,7 @@ wrong usage, 3 Merlon could not do it, or could not read all of it.`,
 	all.Lookup("severity").Usage = "fix findings from this `SEVERITY` on: low, medium, high, critical"
 	cmd.Flags().BoolVar(&own.write, "write", false, "change the files")
 	cmd.Flags().BoolVar(&own.safe, "safe", false, "leave out what asks for a test before it goes out")
-	cmd.Flags().StringVarP(&own.output, "output", "o", "diff", "how to show it: diff or json")
+	cmd.Flags().StringVarP(&own.output, "output", "o", "diff", "how to show it: diff, json, or values: those that mend charts, alone")
 	return cmd
 }
 
@@ -94,14 +99,15 @@ type fixer struct {
 	scan
 	own   *fixFlags
 	files map[string][]byte
+	read  *files
 }
 
 func (x *fixer) run(ctx context.Context) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	if x.own.output != "diff" && x.own.output != "json" {
-		return usage("-o: unknown format %q: diff or json", x.own.output)
+	if x.own.output != "diff" && x.own.output != "json" && x.own.output != "values" {
+		return usage("-o: unknown format %q: diff, json or values", x.own.output)
 	}
 	if x.stdin() && x.own.write {
 		return usage("--write: standard input has no file to write; what is fixed is printed")
@@ -118,6 +124,12 @@ func (x *fixer) run(ctx context.Context) error {
 	if err != nil {
 		return failed(err)
 	}
+	for _, src := range sources {
+		if f, ok := src.(*files); ok {
+			x.read, f.keep = f, true
+			defer f.close()
+		}
+	}
 	snapshot, _, err := x.collect(ctx, sources)
 	if err != nil {
 		return failed(err)
@@ -127,7 +139,7 @@ func (x *fixer) run(ctx context.Context) error {
 		return failed(err)
 	}
 	x.readFiles(snapshot)
-	plan, err := x.plan(c, snapshot, report)
+	plan, err := x.plan(ctx, c, snapshot, report)
 	if err != nil {
 		return failed(err)
 	}
@@ -191,7 +203,7 @@ func (x *fixer) wanted(c *chosen, snapshot *fact.Snapshot) (*finding.Report, err
 	return r, nil
 }
 
-func (x *fixer) plan(c *chosen, snapshot *fact.Snapshot, r *finding.Report) (*remedy.Plan, error) {
+func (x *fixer) plan(ctx context.Context, c *chosen, snapshot *fact.Snapshot, r *finding.Report) (*remedy.Plan, error) {
 	open := map[string]bool{}
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.Open() && f.Verdict == finding.Fail {
@@ -200,7 +212,7 @@ func (x *fixer) plan(c *chosen, snapshot *fact.Snapshot, r *finding.Report) (*re
 	}
 	every := slices.Concat(c.run, c.left)
 	return remedy.Make(remedy.Input{
-		Snapshot: snapshot, Files: x.files, Safe: x.own.safe,
+		Snapshot: snapshot, Files: x.files, Charts: x.charts(ctx), Safe: x.own.safe,
 		Wanted: func(f *finding.Finding) bool { return open[f.ID] },
 		Engine: func(amend remedy.Amend) *assess.Engine {
 			return assess.New(control.NewLibrary(), every, assess.Options{Minor: c.minor, Params: x.params, Apart: true, Amend: amend})
@@ -208,9 +220,22 @@ func (x *fixer) plan(c *chosen, snapshot *fact.Snapshot, r *finding.Report) (*re
 	})
 }
 
+// charts returns the charts that were rendered.
+func (x *fixer) charts(ctx context.Context) []remedy.Chart {
+	var out []remedy.Chart
+	for _, c := range x.read.charts {
+		out = append(out, remedy.Chart{
+			World:  c.World,
+			Keys:   func() ([]fact.ValuesKey, error) { return c.Keys(ctx) },
+			Render: func(values []byte) ([]*fact.Object, error) { return c.Render(ctx, values) },
+		})
+	}
+	return out
+}
+
 // verdict is the exit code.
 func (x *fixer) verdict(plan *remedy.Plan, r *finding.Report) error {
-	if len(plan.Left) > 0 || len(plan.Files) > 0 && !x.own.write && !x.stdin() {
+	if len(plan.Left)+len(plan.Values) > 0 || len(plan.Files) > 0 && !x.own.write && !x.stdin() {
 		return &exitError{code: exitFindings}
 	}
 	return verdictOf(&finding.Report{Gaps: r.Gaps}, finding.None)
@@ -221,6 +246,12 @@ func (x *fixer) show(plan *remedy.Plan, r *finding.Report) error {
 	switch {
 	case x.own.output == "json":
 		return sink.JSON(x.Out, x.document(plan, r), "  ")
+	case x.own.output == "values":
+		if err := writeValues(x.Out, plan); err != nil {
+			return err
+		}
+		x.summary(x.Err, plan, r)
+		return nil
 	case x.stdin():
 		if _, err := x.Out.Write(fixedOf(plan, "stdin", x.files["stdin"])); err != nil {
 			return err
@@ -253,6 +284,7 @@ type fixDocument struct {
 	Written bool          `json:"written"`
 	Files   []fixedFile   `json:"files"`
 	Fixes   []remedy.Fix  `json:"fixes"`
+	Values  []chartValues `json:"values,omitempty"`
 	Left    []leftFinding `json:"left"`
 	Gaps    []finding.Gap `json:"gaps"`
 	Notices []string      `json:"notices,omitempty"`
@@ -269,7 +301,7 @@ type leftFinding struct {
 }
 
 func (x *fixer) document(plan *remedy.Plan, r *finding.Report) fixDocument {
-	d := fixDocument{Schema: "merlon.fix/v1", Written: x.own.write, Files: []fixedFile{}, Fixes: plan.Fixes, Left: []leftFinding{}, Gaps: r.Gaps, Notices: r.Notices}
+	d := fixDocument{Schema: "merlon.fix/v1", Written: x.own.write, Files: []fixedFile{}, Fixes: plan.Fixes, Values: valuesOf(plan), Left: []leftFinding{}, Gaps: r.Gaps, Notices: r.Notices}
 	if d.Fixes == nil {
 		d.Fixes = []remedy.Fix{}
 	}
@@ -296,7 +328,8 @@ func diffText(name string, before, after []byte) string {
 }
 
 func objectName(f *finding.Finding) string {
-	return strings.Trim(f.Subject.Kind+"/"+f.Subject.Namespace+"/"+f.Subject.Name, "/")
+	parts := []string{f.Subject.Kind, f.Subject.Namespace, f.Subject.Name}
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "/")
 }
 
 // summary tells in words what was done and what is left. Its lines are comments
@@ -308,9 +341,28 @@ func (x *fixer) summary(w io.Writer, plan *remedy.Plan, r *finding.Report) {
 		state = "; nothing is written yet (--write)"
 	}
 	say("%s fixed in %s%s", plural(len(plan.Fixes), "finding"), plural(len(plan.Files), "file"), state)
+	tellValues(say, plan)
+	x.tests(say, plan)
+	x.left(w, say, plan)
+	for _, g := range r.Gaps {
+		at := g.Location
+		at.Column = 0
+		say("not all was read: %s: %s: %s", sink.Place(at), g.Kind, sink.Text(g.Message))
+	}
+	for _, n := range r.Notices {
+		say("%s", sink.Text(n))
+	}
+}
+
+// tests tells what should be tried before it goes out.
+func (x *fixer) tests(say func(string, ...any), plan *remedy.Plan) {
+	fixes := slices.Clone(plan.Fixes)
+	for _, v := range plan.Values {
+		fixes = append(fixes, v.Fixes...)
+	}
 	tests := map[string]bool{}
-	for i := range plan.Fixes {
-		f := &plan.Fixes[i]
+	for i := range fixes {
+		f := &fixes[i]
 		for _, t := range f.Tests {
 			line := fmt.Sprintf("%s: %s: %s", sink.Text(f.Finding.Subject.Kind+" "+f.Finding.Subject.Name), f.Finding.Control, sink.Text(t))
 			if len(tests) == 0 {
@@ -321,15 +373,6 @@ func (x *fixer) summary(w io.Writer, plan *remedy.Plan, r *finding.Report) {
 				say("  %s", line)
 			}
 		}
-	}
-	x.left(w, say, plan)
-	for _, g := range r.Gaps {
-		at := g.Location
-		at.Column = 0
-		say("not all was read: %s: %s: %s", sink.Place(at), g.Kind, sink.Text(g.Message))
-	}
-	for _, n := range r.Notices {
-		say("%s", sink.Text(n))
 	}
 }
 
@@ -355,7 +398,8 @@ func (x *fixer) left(w io.Writer, say func(string, ...any), plan *remedy.Plan) {
 		for _, why := range l.Why {
 			say("  %s", sink.Text(why))
 		}
-		if l.Kind == remedy.Generated {
+		last := i+1 == len(plan.Left) || plan.Left[i+1].Kind != remedy.Generated || !bytes.Equal(plan.Left[i+1].Before, l.Before)
+		if l.Kind == remedy.Generated && last {
 			if err := writeUnified(w, objectName(f), l.Before, l.After, colorful(w)); err != nil {
 				return
 			}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -121,29 +122,22 @@ func (in *objectInput) files(ctx context.Context, s Streams, paths []string) (*f
 	return in.choose(snapshot)
 }
 
-// looseFiles is the name of the world that has none.
-const looseFiles = "loose files"
-
-// choose returns the world that was asked for, or the only one, with all gaps.
+// choose returns the world that was asked for, or the only one, with the gaps
+// that concern it. One that could not be rendered has nothing but gaps.
 func (in *objectInput) choose(s *fact.Snapshot) (*fact.Snapshot, error) {
-	names, parts := s.Worlds()
-	var known []string
-	var found []*fact.Snapshot
-	for i, part := range parts {
-		if !slices.ContainsFunc(part.Objects(), (*fact.Object).Deployed) {
-			continue
-		}
-		name := names[i]
-		if name == "" {
-			name = looseFiles
+	worlds := worldsOf(s)
+	var known, found []string
+	for _, name := range slices.Sorted(mapKeys(worlds)) {
+		if in.world == "" && worlds[name].Len() == 0 {
+			continue // its gaps are told
 		}
 		known = append(known, name)
 		if in.world == "" || in.world == name || strings.HasSuffix(name, "/"+in.world) {
-			found = append(found, part)
+			found = append(found, name)
 		}
 	}
 	switch {
-	case len(parts) == 1 && in.world == "" || len(known) == 0:
+	case len(known) == 0:
 		return s, nil
 	case len(found) == 0:
 		return nil, unknown("world", in.world, known, "merlon scan, whose findings name their worlds").(*exitError).in("--world: ")
@@ -152,9 +146,32 @@ func (in *objectInput) choose(s *fact.Snapshot) (*fact.Snapshot, error) {
 	}
 	var gaps []fact.Change
 	for _, g := range s.Gaps() {
-		gaps = append(gaps, fact.Change{Op: fact.GapOpened, Gap: g})
+		c := fact.Change{Op: fact.GapOpened, Gap: g}
+		if in.world != "" && g.World != "" && g.World != found[0] {
+			c.Op = fact.GapClosed // where the world is all there is
+		}
+		gaps = append(gaps, c)
 	}
-	return found[0].Apply(gaps...), nil
+	return worlds[found[0]].Apply(gaps...), nil
+}
+
+// worldsOf returns what each world of a snapshot holds, without gaps, by the name
+// that users give it. One without an object that is deployed is none, unless it
+// is a chart or an overlay that could not be rendered.
+func worldsOf(s *fact.Snapshot) map[string]*fact.Snapshot {
+	out := map[string]*fact.Snapshot{}
+	for _, g := range s.Gaps() {
+		if g.World != "" && g.World != fact.LooseFiles {
+			out[g.World] = &fact.Snapshot{}
+		}
+	}
+	names, parts := s.Worlds()
+	for i, part := range parts {
+		if slices.ContainsFunc(part.Objects(), (*fact.Object).Deployed) {
+			out[cmp.Or(names[i], fact.LooseFiles)] = part
+		}
+	}
+	return out
 }
 
 // snapshotOf reads everything that a source has.

@@ -329,6 +329,7 @@ func (s *scan) choose() (*chosen, error) {
 	if c.frameworks, err = loadFrameworks(f.frameworkDirs); err != nil {
 		return nil, failed(err)
 	}
+	s.notices = append(s.notices, answered(c.frameworks, all)...)
 	if err := s.narrow(c, all); err != nil {
 		return nil, err
 	}

@@ -383,11 +383,9 @@ func alike(a, b *finding.Finding) bool {
 func gapsBetween(a, b *fact.Snapshot) []event {
 	var out []event
 	note := func(name string, from, than []fact.Gap) {
-		for _, g := range from {
-			if !slices.Contains(than, g) {
-				gap := assess.GapOf(g)
-				out = append(out, event{Event: name, Gap: &gap})
-			}
+		only := slices.DeleteFunc(slices.Clone(from), func(g fact.Gap) bool { return slices.Contains(than, g) })
+		for _, gap := range assess.GapsOf(only) {
+			out = append(out, event{Event: name, Gap: &gap})
 		}
 	}
 	note("gap-opened", b.Gaps(), a.Gaps())

@@ -20,12 +20,17 @@ type Change struct {
 	Gap    Gap     // GapOpened, GapClosed
 }
 
+// LooseFiles names the files that belong to no chart and no overlay, where a world
+// needs a name: the origin of what is in them names none.
+const LooseFiles = "loose files"
+
 // Gap is something that could not be seen, or not be trusted: an unreadable
 // file, a broken document, a permission that is missing. A gap is a result of
 // its own and never a pass.
 type Gap struct {
 	Kind    string // stable, in kebab case: "unreadable", "invalid-yaml", "too-large", …
 	Source  string // which source met it
+	World   string // the one chart, overlay or set of loose files that it concerns; "" for all that was read
 	File    string // place, where there is one
 	Pos     Pos
 	Subject string // object, resource or verb concerned, where known

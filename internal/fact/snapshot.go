@@ -133,7 +133,7 @@ func compareGaps(a, b Gap) int {
 	return cmp.Or(
 		comparePaths(a.File, b.File), a.Pos.compare(b.Pos),
 		strings.Compare(a.Kind, b.Kind), strings.Compare(a.Source, b.Source), strings.Compare(a.Subject, b.Subject),
-		strings.Compare(a.Hides, b.Hides), strings.Compare(a.Message, b.Message),
+		strings.Compare(a.Hides, b.Hides), strings.Compare(a.Message, b.Message), strings.Compare(a.World, b.World),
 	)
 }
 

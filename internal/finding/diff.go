@@ -1,6 +1,9 @@
 package finding
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // DiffSchema is the version of the JSON form of a comparison.
 const DiffSchema = "merlon.diff/v1"
@@ -10,7 +13,7 @@ type Diff struct {
 	Schema  string    `json:"schema"`
 	Opened  []Finding `json:"opened"`  // open now, and not before: new, or no longer waived or known
 	Closed  []Finding `json:"closed"`  // open before, and gone
-	Unseen  []Finding `json:"unseen"`  // open before, and gone from a file that could not be read now
+	Unseen  []Finding `json:"unseen"`  // open before, and gone from a file or chart that could not be read now
 	Changed []Change  `json:"changed"` // in both, and judged otherwise
 	Gaps    GapDiff   `json:"gaps"`
 	Notices []string  `json:"notices"` // why the two may not be comparable
@@ -48,17 +51,13 @@ func Compare(before, after *Report) *Diff {
 			}
 		}
 	}
-	is, blind, all := byID(after.Findings), map[string]bool{}, false
-	for i := range after.Gaps {
-		file := after.Gaps[i].Location.File
-		blind[file] = true
-		all = all || file == ""
-	}
+	is := byID(after.Findings)
+	unseen := unseenBy(after.Gaps)
 	for i := range before.Findings {
 		f := &before.Findings[i]
 		switch {
 		case !f.Open() || is[f.ID] != nil:
-		case all || blind[f.Location.File]:
+		case unseen(f):
 			d.Unseen = append(d.Unseen, *f)
 		default:
 			d.Closed = append(d.Closed, *f)
@@ -66,6 +65,26 @@ func Compare(before, after *Report) *Diff {
 	}
 	d.Notices = append(d.Notices, incomparable(before, after)...)
 	return d
+}
+
+// unseenBy tells which findings may be gone because nobody could look: those of a
+// file with a gap, and those of a chart or an overlay that was not rendered, or
+// not all of it.
+func unseenBy(gaps []Gap) func(*Finding) bool {
+	files, worlds := map[string]bool{}, map[string]bool{}
+	for i := range gaps {
+		g := &gaps[i]
+		files[g.Location.File] = true
+		switch g.Kind {
+		case "render-failed", "not-rendered", "refused", "values-missing", "values-invalid", "dependency-missing":
+			for _, w := range g.Worlds {
+				worlds[w] = true
+			}
+		}
+	}
+	return func(f *Finding) bool {
+		return files[""] || files[f.Location.File] || slices.ContainsFunc(f.Worlds, func(w string) bool { return worlds[w] })
+	}
 }
 
 func byID(list []Finding) map[string]*Finding {

@@ -72,6 +72,15 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s: %s", c.name, diff)
 		}
 	}
+	// A chart that is not rendered hides what its templates held.
+	a0, b0 := report("a@t"), report("")
+	a0.Findings[0].Worlds = []string{"chart"}
+	for kind, want := range map[string]string{"render-failed": "a", "not-asked": ""} {
+		b0.Gaps = []Gap{{Kind: kind, Location: Location{File: "chart/Chart.yaml"}, Worlds: []string{"chart"}}}
+		if got := ids(Compare(a0, b0).Unseen); got != want {
+			t.Errorf("%s: unseen %q, want %q", kind, got, want)
+		}
+	}
 	d := Compare(report("", "x", "y"), report("", "y", "z"))
 	if len(d.Gaps.Opened) != 1 || d.Gaps.Opened[0].Location.File != "z" || len(d.Gaps.Closed) != 1 || d.Gaps.Closed[0].Location.File != "x" {
 		t.Errorf("gaps %+v", d.Gaps)

@@ -165,6 +165,7 @@ type Gap struct {
 	Location Location `json:"location"`
 	Subject  string   `json:"subject,omitempty"`
 	Message  string   `json:"message"`
+	Worlds   []string `json:"worlds,omitempty"` // charts and overlays that it concerns
 }
 
 // Item is one item of a standard and how it stands.

@@ -38,6 +38,8 @@ type Input struct {
 	Engine func(Amend) *assess.Engine
 	// Wanted says which findings are to be fixed.
 	Wanted func(*finding.Finding) bool
+	// Charts are those that objects of the snapshot were rendered from.
+	Charts []Chart
 	// Safe leaves out fixes that ask to be tested before they go out.
 	Safe bool
 }
@@ -84,7 +86,9 @@ type File struct {
 type Plan struct {
 	Files []File
 	Fixes []Fix
-	Left  []Left
+	// Values mend what charts render. Nobody but a person writes them.
+	Values []Values
+	Left   []Left
 }
 
 // Make computes the plan. An error means a control that does not compile.
@@ -106,7 +110,7 @@ func Make(in Input) (*Plan, error) {
 			return nil, err
 		}
 		if sound {
-			return m.plan(first, r), nil
+			return m.plan(first, r)
 		}
 	}
 }
@@ -151,11 +155,12 @@ type result struct {
 	fixes map[string]*Fix // by the finding's id
 	left  map[string]*Left
 	on    map[string][]int // objects that a fix has changed, by the finding's id
+	edits map[string][]located
 }
 
 // run applies fixes until there are none left to apply.
 func (m *maker) run(first *state) (*result, error) {
-	r := &result{state: *first.copy(), fixes: map[string]*Fix{}, left: map[string]*Left{}, on: map[string][]int{}}
+	r := &result{state: *first.copy(), fixes: map[string]*Fix{}, left: map[string]*Left{}, on: map[string][]int{}, edits: map[string][]located{}}
 	const rounds = 8 // a fix may uncover what needs one of its own
 	for range rounds {
 		changed := m.round(r)
@@ -216,14 +221,21 @@ func (m *maker) wanted(f *finding.Finding, now map[string]int) bool {
 }
 
 // plan writes down what a run came to.
-func (m *maker) plan(first *state, r *result) *Plan {
+func (m *maker) plan(first *state, r *result) (*Plan, error) {
 	p := &Plan{}
 	for _, name := range slices.Sorted(maps.Keys(r.files)) {
 		if before, after := first.files[name], r.files[name]; string(before) != string(after) {
 			p.Files = append(p.Files, File{name, before, after})
 		}
 	}
+	revised, err := m.values(p, first, r)
+	if err != nil {
+		return nil, err
+	}
 	for _, id := range slices.Sorted(maps.Keys(r.fixes)) {
+		if revised[id] {
+			continue
+		}
 		fix, on := r.fixes[id], r.on[id]
 		generated := slices.IndexFunc(on, func(i int) bool { return r.places[i].file == "" })
 		if generated < 0 {
@@ -250,13 +262,31 @@ func (m *maker) plan(first *state, r *result) *Plan {
 			p.Left = append(p.Left, Left{Finding: *f, Kind: NoPatch})
 		}
 	}
-	order := func(a, b *finding.Finding) int {
-		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Location.File, b.Location.File),
-			cmp.Compare(a.Location.Line, b.Location.Line), cmp.Compare(a.Control, b.Control), cmp.Compare(a.ID, b.ID))
+	slices.SortFunc(p.Fixes, func(a, b Fix) int { return findingOrder(&a.Finding, &b.Finding) })
+	slices.SortFunc(p.Left, func(a, b Left) int { return findingOrder(&a.Finding, &b.Finding) })
+	return p, nil
+}
+
+// values adds to a plan the values of charts that mend what they render, and
+// returns the ids of what they mend.
+func (m *maker) values(p *Plan, first *state, r *result) (map[string]bool, error) {
+	mended := map[string]bool{}
+	for _, c := range m.Charts {
+		v, found, err := m.revise(c, first, r)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue
+		}
+		for i := range v.Fixes {
+			mended[v.Fixes[i].Finding.ID] = true
+		}
+		slices.SortFunc(v.Fixes, func(a, b Fix) int { return findingOrder(&a.Finding, &b.Finding) })
+		p.Values = append(p.Values, v)
 	}
-	slices.SortFunc(p.Fixes, func(a, b Fix) int { return order(&a.Finding, &b.Finding) })
-	slices.SortFunc(p.Left, func(a, b Left) int { return order(&a.Finding, &b.Finding) })
-	return p
+	slices.SortFunc(p.Values, func(a, b Values) int { return cmp.Compare(a.World, b.World) })
+	return mended, nil
 }
 
 func generatedBy(o *fact.Object) string {

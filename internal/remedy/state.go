@@ -213,6 +213,7 @@ func (r *result) note(a *amended) {
 		}
 	}
 	for _, e := range a.Edits {
+		r.edits[id] = append(r.edits[id], located{a.object, e})
 		f.Changes = append(f.Changes, Change{Op: e.Op.String(), Path: fact.PathText(e.Path), Value: plain(e.Value)})
 	}
 	if !slices.Contains(r.on[id], a.object) {

@@ -81,3 +81,21 @@ func Lines(s string) string {
 func Levels() []finding.Severity {
 	return []finding.Severity{finding.Critical, finding.High, finding.Medium, finding.Low}
 }
+
+// Rendered says of a finding in what was rendered where it stands there, and
+// which worlds have it; "" for what a person wrote.
+func Rendered(f *finding.Finding) string {
+	var parts []string
+	if r := f.Rendered; r != nil {
+		if r.Line > 0 {
+			parts = append(parts, fmt.Sprintf("rendered line %d", r.Line))
+		}
+		if r.Values != "" {
+			parts = append(parts, "from values "+Text(r.Values))
+		}
+	}
+	if len(f.Worlds) > 0 {
+		parts = append(parts, "in "+Text(strings.Join(f.Worlds, ", ")))
+	}
+	return strings.Join(parts, "; ")
+}

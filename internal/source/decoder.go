@@ -56,7 +56,7 @@ func (d *Decoder) Decode(ctx context.Context, r io.Reader, origin fact.Origin, t
 }
 
 func (d *Decoder) broken(origin fact.Origin, trace Trace, err error) error {
-	g := fact.Gap{Source: origin.Source, File: origin.File}
+	g := fact.Gap{Source: origin.Source, World: worldOf(origin), File: origin.File}
 	var e *yamldoc.Error
 	switch {
 	case !errors.As(err, &e):
@@ -68,6 +68,14 @@ func (d *Decoder) broken(origin fact.Origin, trace Trace, err error) error {
 		g.Pos = fact.Pos{Line: uint32(e.Line), Column: uint32(e.Column)}
 	}
 	return d.Emit(fact.Change{Op: fact.GapOpened, Gap: g})
+}
+
+// worldOf is the world that a gap in a text concerns.
+func worldOf(origin fact.Origin) string {
+	if origin.World == "" && origin.File != "" {
+		return fact.LooseFiles
+	}
+	return origin.World
 }
 
 // document reports the objects of one document and returns how many there are.
@@ -157,7 +165,7 @@ func (d *Decoder) problems(origin fact.Origin, trace Trace, doc yamldoc.Document
 		trace(&whole)
 	}
 	for _, p := range slices.Concat(doc.Problems, d.types.Check(doc.Root)) {
-		g := fact.Gap{Kind: p.Kind, Source: origin.Source, File: origin.File, Pos: p.Pos, Message: p.Message}
+		g := fact.Gap{Kind: p.Kind, Source: origin.Source, World: worldOf(origin), File: origin.File, Pos: p.Pos, Message: p.Message}
 		if p.Path != "" {
 			g.Message = p.Path + ": " + g.Message
 		}

@@ -45,6 +45,7 @@ type Rendering struct {
 	Release string          // name of the release; "" for that of `helm template`
 	Minor   int             // Kubernetes 1.Minor
 	Deploys []Deploy        // render these and nothing else
+	Charts  func(Revisable) // is told each chart; may be nil
 }
 
 // NodeInput is what a source of node facts reads.

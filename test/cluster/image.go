@@ -24,6 +24,7 @@ import (
 const (
 	PauseImage   = "localhost/pause:1"
 	BusyboxImage = "localhost/busybox:1" // busybox and its applets, and /bin/netprobe
+	NobodyImage  = "localhost/nobody:1"  // the same, which runs as user 65534
 )
 
 // imageFile is one entry of an image's only layer: a file, or a symbolic link
@@ -54,7 +55,7 @@ func imagesKey(ctx context.Context, source string) (string, error) {
 		filepath.Join(source, "cmd", "pause", "main.go"), filepath.Join(source, "cmd", "netprobe", "main.go")})
 }
 
-// buildImages writes pause.tar and busybox.tar to dir.
+// buildImages writes the archives of the images to dir.
 func buildImages(ctx context.Context, source, dir string) error {
 	binaries := map[string][]byte{}
 	for _, name := range []string{"pause", "netprobe"} {
@@ -84,7 +85,11 @@ func buildImages(ctx context.Context, source, dir string) error {
 		imageFile{path: "etc/passwd", mode: 0o644, content: []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")},
 		imageFile{path: "etc/group", mode: 0o644, content: []byte("root:x:0:\nnogroup:x:65534:\n")})
 	busybox := image{ref: BusyboxImage, cmd: []string{"sh"}, files: files}
-	return busybox.write(filepath.Join(dir, "busybox.tar"))
+	if err := busybox.write(filepath.Join(dir, "busybox.tar")); err != nil {
+		return err
+	}
+	nobody := image{ref: NobodyImage, cmd: []string{"sh"}, user: "65534:65534", files: files}
+	return nobody.write(filepath.Join(dir, "nobody.tar"))
 }
 
 // busyboxFiles returns the machine's busybox and a link per applet.

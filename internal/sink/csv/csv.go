@@ -37,7 +37,7 @@ type Sink struct{ out sink.Output }
 
 // columns are the headings. Later versions only add some at the end.
 func columns() []string {
-	return []string{"type", "status", "severity", "verdict", "control", "title", "namespace", "kind", "name", "container", "file", "line", "column", "message", "evidence", "count", "frameworks", "waived by", "waived until", "waiver reason", "id"}
+	return []string{"type", "status", "severity", "verdict", "control", "title", "namespace", "kind", "name", "container", "file", "line", "column", "message", "evidence", "count", "frameworks", "waived by", "waived until", "waiver reason", "id", "rendered"}
 }
 
 // Publish writes the report.
@@ -82,7 +82,7 @@ func row(f *finding.Finding) []string {
 		"finding", sink.Status(f), f.Severity.String(), string(f.Verdict), f.Control, f.Title,
 		f.Subject.Namespace, f.Subject.Kind, f.Subject.Name, f.Subject.Container,
 		f.Location.File, number(f.Location.Line), number(f.Location.Column), f.Message, strings.Join(evidence, "; "),
-		strconv.Itoa(f.Count), strings.Join(standards, "; "), w.By, w.Until, w.Reason, f.ID,
+		strconv.Itoa(f.Count), strings.Join(standards, "; "), w.By, w.Until, w.Reason, f.ID, sink.Rendered(f),
 	}
 }
 

@@ -88,6 +88,9 @@ func text(f *finding.Finding) string {
 	if len(f.Evidence) > 0 {
 		fmt.Fprintf(&b, "\n%s = %s", sink.Text(f.Evidence[0].Path), sink.Text(f.Evidence[0].Value))
 	}
+	if about := sink.Rendered(f); about != "" {
+		fmt.Fprintf(&b, "\n%s", about)
+	}
 	fmt.Fprintf(&b, "\nmerlon explain %s", f.Control)
 	return b.String()
 }

@@ -80,7 +80,7 @@ func (t *table) text(s string) int {
 
 // row is one finding: id, control, verdict (1: could not be judged), subject,
 // file, line, column, message, evidence, and, where there is more to say, count,
-// status (1: waived, 2: baseline), waiver, further places.
+// status (1: waived, 2: baseline), waiver, further places, and how it was rendered.
 func (t *table) row(f *finding.Finding) []any {
 	evidence := make([]int, 0, 2*len(f.Evidence))
 	for _, e := range f.Evidence {
@@ -91,7 +91,8 @@ func (t *table) row(f *finding.Finding) []any {
 		unknown = 1
 	}
 	row := []any{f.ID, t.control(f), unknown, t.subject(f.Subject), t.text(f.Location.File), f.Location.Line, f.Location.Column, t.text(f.Message), evidence}
-	if f.Count <= 1 && f.Open() && len(f.Also) == 0 {
+	about := sink.Rendered(f)
+	if f.Count <= 1 && f.Open() && len(f.Also) == 0 && about == "" {
 		return row
 	}
 	status, waiver, also := 0, []int{}, make([][]any, 0, len(f.Also))
@@ -103,7 +104,7 @@ func (t *table) row(f *finding.Finding) []any {
 	for _, l := range f.Also {
 		also = append(also, []any{t.text(l.File), l.Line, l.Column})
 	}
-	return append(row, f.Count, status, waiver, also)
+	return append(row, f.Count, status, waiver, also, t.text(about))
 }
 
 func (t *table) control(f *finding.Finding) int {

@@ -5,7 +5,7 @@ const { strings, controls, subjects, findings, gaps, frameworks } = report;
 const levels = ['none', 'low', 'medium', 'high', 'critical'];
 
 // The places of a row.
-const ID = 0, CONTROL = 1, UNKNOWN = 2, SUBJECT = 3, FILE = 4, LINE = 5, COLUMN = 6, MESSAGE = 7, EVIDENCE = 8, COUNT = 9, STATUS = 10, WAIVER = 11, ALSO = 12;
+const ID = 0, CONTROL = 1, UNKNOWN = 2, SUBJECT = 3, FILE = 4, LINE = 5, COLUMN = 6, MESSAGE = 7, EVIDENCE = 8, COUNT = 9, STATUS = 10, WAIVER = 11, ALSO = 12, RENDERED = 13;
 const KIND = 0, NAMESPACE = 1, NAME = 2, CONTAINER = 3;
 
 const statusOf = (row) => row[STATUS] || 0;

@@ -146,6 +146,9 @@ func text(f *finding.Finding) string {
 	for _, e := range f.Evidence {
 		fmt.Fprintf(&b, "  seen %s = %s\n", sink.Clip(sink.Text(e.Path), maxText), sink.Clip(sink.Text(e.Value), maxText))
 	}
+	if about := sink.Rendered(f); about != "" {
+		fmt.Fprintf(&b, "  %s\n", sink.Clip(about, maxText))
+	}
 	for line := range strings.Lines(sink.Clip(sink.Lines(f.Fix), maxText)) {
 		b.WriteString("    " + line)
 	}

@@ -171,6 +171,9 @@ func (m *mistake) section() string {
 		if len(x.Evidence) > 0 {
 			fmt.Fprintf(&b, " %s", sink.Code(x.Evidence[0].Path+" = "+x.Evidence[0].Value))
 		}
+		if about := sink.Rendered(x); about != "" {
+			fmt.Fprintf(&b, " (%s)", sink.Markdown(about))
+		}
 		b.WriteString("\n")
 	}
 	if fix := sink.Clip(sink.Lines(f.Fix), maxFix); f.Fix != "" {

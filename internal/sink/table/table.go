@@ -144,27 +144,9 @@ func (w *writer) finding(f *finding.Finding) {
 		detail += w.paint(dim, "  ["+sink.Text(f.Evidence[0].Path)+" = "+sink.Text(f.Evidence[0].Value)+"]")
 	}
 	fmt.Fprintf(w, "            %s\n", detail)
-	if about := rendered(f); about != "" {
+	if about := sink.Rendered(f); about != "" {
 		fmt.Fprintf(w, "            %s\n", w.paint(dim, about))
 	}
-}
-
-// rendered says of a finding in what was rendered where it stands there, and
-// which worlds have it.
-func rendered(f *finding.Finding) string {
-	var parts []string
-	if r := f.Rendered; r != nil {
-		if r.Line > 0 {
-			parts = append(parts, fmt.Sprintf("rendered line %d", r.Line))
-		}
-		if r.Values != "" {
-			parts = append(parts, "from values "+sink.Text(r.Values))
-		}
-	}
-	if len(f.Worlds) > 0 {
-		parts = append(parts, "in "+sink.Text(strings.Join(f.Worlds, ", ")))
-	}
-	return strings.Join(parts, "; ")
 }
 
 // place is Place with room behind it; an object of a cluster stands in no file.

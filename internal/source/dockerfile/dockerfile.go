@@ -61,7 +61,7 @@ func (s *Source) read(t *source.Tree, name string) fact.Change {
 	s.files++
 	file := t.Place(name)
 	gap := func(kind, format string, args ...any) fact.Change {
-		return fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: kind, Source: Name, File: file, Message: fmt.Sprintf(format, args...)}}
+		return fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: kind, Source: Name, World: fact.LooseFiles, File: file, Message: fmt.Sprintf(format, args...)}}
 	}
 	f, err := t.Open(name)
 	if err != nil {

@@ -45,7 +45,7 @@ func (s *Source) valuesOf(t *source.Tree, d source.Deploy, req *request) (bool, 
 		}
 		data, err := files.Read(at)
 		if err != nil {
-			return false, s.emit(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: "values-missing", Source: Name, File: d.File, Pos: fact.Pos{Line: uint32(d.Line)},
+			return false, s.emit(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: "values-missing", Source: Name, World: d.World, File: d.File, Pos: fact.Pos{Line: uint32(d.Line)},
 				Message: "the chart was not rendered: its file of values " + t.Place(at) + " is not in what is scanned"}})
 		}
 		req.Values = append(req.Values, namedText{t.Place(at), data})

@@ -147,11 +147,21 @@ func (s *Source) chart(ctx context.Context, t *source.Tree, req request, world s
 	if err != nil {
 		return fmt.Errorf("describe chart %s: %w", req.Root, err)
 	}
+	var gaps []fact.Gap
+	tell := func(c fact.Change) error {
+		if c.Op == fact.GapOpened {
+			gaps = append(gaps, c.Gap)
+		}
+		return s.emit(c)
+	}
 	files := source.NewFiles(t)
-	err = s.Watcher.Rendered(Name+"\x00"+world+"\x00"+string(what), files, s.emit, func(emit func(fact.Change) error) error {
+	err = s.Watcher.Rendered(Name+"\x00"+world+"\x00"+string(what), files, tell, func(emit func(fact.Change) error) error {
 		return s.render(ctx, t, req, world, files, emit)
 	})
 	s.files += len(files.Used)
+	if err == nil && s.Rendering.Charts != nil {
+		s.offer(t, req, world, gaps)
+	}
 	return err
 }
 
@@ -160,17 +170,12 @@ func (s *Source) render(ctx context.Context, t *source.Tree, req request, world 
 	s.decoder.Emit = emit
 	var out rendered
 	err := s.Rendering.Runner.Run(ctx, Name, req, files, &out)
-	place := func(name string) string {
-		if req.Archive || name == "" {
-			return t.Place(req.Root)
-		}
-		return t.Place(path.Join(req.Root, name))
-	}
+	place := func(name string) string { return placeOf(t, req, name) }
 	if err != nil {
-		return s.failed(err, place("Chart.yaml"), emit)
+		return s.failed(err, world, place("Chart.yaml"), emit)
 	}
 	for _, p := range out.Problems {
-		g := fact.Gap{Kind: p.Kind, Source: Name, File: place(p.File), Pos: fact.Pos{Line: uint32(p.Line)}, Message: s.clean(p.Message)}
+		g := fact.Gap{Kind: p.Kind, Source: Name, World: world, File: place(p.File), Pos: fact.Pos{Line: uint32(p.Line)}, Message: s.clean(p.Message)}
 		if req.Archive {
 			g.Pos = fact.Pos{}
 		}
@@ -189,6 +194,14 @@ func (s *Source) render(ctx context.Context, t *source.Tree, req request, world 
 		}
 	}
 	return nil
+}
+
+// placeOf is the path of a file of a chart as a person would write it.
+func placeOf(t *source.Tree, req request, name string) string {
+	if req.Archive || name == "" {
+		return t.Place(req.Root)
+	}
+	return t.Place(path.Join(req.Root, name))
 }
 
 // rootOf is the name under which findings of a chart are known over time: its
@@ -211,8 +224,8 @@ func (x *text) trace(origin fact.Origin) source.Trace {
 }
 
 // failed tells a chart that could not be rendered.
-func (s *Source) failed(err error, file string, emit func(fact.Change) error) error {
-	g := fact.Gap{Source: Name, File: file}
+func (s *Source) failed(err error, world, file string, emit func(fact.Change) error) error {
+	g := fact.Gap{Source: Name, World: world, File: file}
 	var failure *sandbox.Failure
 	var refusal *sandbox.Refusal
 	switch {

@@ -38,6 +38,7 @@ func TestTrace(t *testing.T) {
 		{"Deployment release-name-web", "spec.template.spec.hostPID", "web/templates/deployment.yaml:11"},
 		{"Deployment release-name-web", "spec.template.spec.containers.0.image", "web/templates/deployment.yaml:15"},
 		{"Deployment release-name-web", "spec.template.spec.containers.0.name", "web/templates/deployment.yaml:14 name"},
+		{"Deployment release-name-web", "spec.replicas", "web/templates/deployment.yaml:8 replicas"},
 		{"Deployment release-name-web", "spec.template.spec.containers.0.securityContext.privileged", "web/templates/deployment.yaml:17 securityContext"},
 		{"Deployment release-name-web", "spec.template.spec.containers.0.resources.limits.memory", "web/templates/deployment.yaml:19"},
 		{"Deployment release-name-web", "metadata.labels.team", "web/templates/deployment.yaml:6"},

@@ -22,7 +22,7 @@ import (
 // TestMain lets the test binary be the child that renders.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == sandbox.Command {
-		if err := sandbox.Serve(os.Args[2:], os.Stdin, os.Stdout, map[string]sandbox.Job{Name: Render}); err != nil {
+		if err := sandbox.Serve(os.Args[2:], os.Stdin, os.Stdout, map[string]sandbox.Job{Name: Render, KeysName: Keys}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(3)
 		}

@@ -1,6 +1,7 @@
 package helm
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -30,8 +31,13 @@ func markOf(id int) string { return string(markOpen) + strconv.Itoa(id) + string
 
 // mark puts a mark before each line of what an action writes.
 func mark(id int, v any) any {
-	s, ok := v.(string)
-	if !ok {
+	var s string
+	switch x := v.(type) {
+	case string:
+		s = x
+	case bool, int, int64, float64:
+		s = fmt.Sprint(x) // as templates write it
+	default:
 		return v
 	}
 	lines := strings.Split(s, "\n")

@@ -95,7 +95,7 @@ func (s *Source) overlay(ctx context.Context, t *source.Tree, g *graph, root, wo
 		t.Claim(n.file)
 		for _, r := range n.refused {
 			refused = true
-			gap := fact.Gap{Kind: "refused", Source: Name, File: t.Place(n.file), Pos: r.pos, Message: "the overlay " + t.Place(root) + " was not built: " + r.why}
+			gap := fact.Gap{Kind: "refused", Source: Name, World: world, File: t.Place(n.file), Pos: r.pos, Message: "the overlay " + t.Place(root) + " was not built: " + r.why}
 			if err := s.emit(fact.Change{Op: fact.GapOpened, Gap: gap}); err != nil {
 				return err
 			}
@@ -124,7 +124,7 @@ func (s *Source) build(ctx context.Context, t *source.Tree, g *graph, root, worl
 	req := request{Root: root, File: path.Base(g.nodes[root].file)}
 	if err := s.Rendering.Runner.Run(ctx, Name, req, files, &out); err != nil {
 		clear(files.Used) // they may be more than its own: they are read as they stand
-		return s.failed(err, t.Place(g.nodes[root].file), emit)
+		return s.failed(err, world, t.Place(g.nodes[root].file), emit)
 	}
 	tr := &tracer{tree: t, root: root, origins: out.Origins, used: files, docs: map[string][]fact.Value{}}
 	tr.patches = tr.patchFiles(g.reach(root))
@@ -144,8 +144,8 @@ func claimPatches(t *source.Tree, reached []*node) {
 }
 
 // failed tells an overlay that could not be built.
-func (s *Source) failed(err error, file string, emit func(fact.Change) error) error {
-	g := fact.Gap{Source: Name, File: file}
+func (s *Source) failed(err error, world, file string, emit func(fact.Change) error) error {
+	g := fact.Gap{Source: Name, World: world, File: file}
 	var failure *sandbox.Failure
 	var refusal *sandbox.Refusal
 	switch {

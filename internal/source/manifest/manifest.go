@@ -87,7 +87,9 @@ func (s *Source) item(ctx context.Context, t *source.Tree, item source.Item) err
 	case source.Manifest, source.Kubeconfig:
 		f, err := t.Open(item.Name)
 		if err != nil {
-			return s.emit(gap(source.GapKind(err), t.Place(item.Name), "cannot be opened: %v", source.Cause(err)))
+			c := gap(source.GapKind(err), t.Place(item.Name), "cannot be opened: %v", source.Cause(err))
+			c.Gap.World = fact.LooseFiles
+			return s.emit(c)
 		}
 		defer f.Close()
 		s.files++
