@@ -1,9 +1,7 @@
 package reach
 
 import (
-	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -126,20 +124,6 @@ func (r *row) number(ids map[string]int, seen map[string]bool, sets *[]set) int 
 	return n
 }
 
-// contents is a digest of all of a row: equal rows have equal ones.
-func (r *row) contents() string {
-	var b bytes.Buffer
-	for _, p := range r.pods {
-		fmt.Fprintf(&b, "%q%q%q:", p.ports.p[0], p.ports.p[1], p.ports.p[2])
-		b.WriteString(p.pods.key())
-	}
-	for _, n := range r.nets {
-		fmt.Fprintf(&b, "%s-%s%q", n.First, n.Last, n.ports.p)
-	}
-	sum := sha256.Sum256(b.Bytes())
-	return string(sum[:])
-}
-
 // manyClasses is from where on a list is made by columns alone: telling it by
 // rows as well, for fewer lines, costs the square of the classes.
 const manyClasses = 400
@@ -207,7 +191,7 @@ func (m *Model) columns(reps []int, wanted func(class int) set) [][]part[Ports] 
 		if !ok {
 			g = len(groups)
 			at[r.id] = g
-			groups = append(groups, group{r, newSet(n)})
+			groups = append(groups, group{row: r})
 		}
 		groups[g].members.add(k)
 	}
@@ -260,7 +244,7 @@ func (x *lines) sources(m *Model, r *row, classesOf [][]int, hosts []int) []part
 		if p.ports.Empty() {
 			continue
 		}
-		in := newSet(len(x.rows))
+		var in set
 		for e := range p.pods.all() {
 			if !m.Endpoints[e].HostNetwork {
 				for _, k := range classesOf[e] {
@@ -314,7 +298,7 @@ func (x *matrix[K]) addTo(list []part[K], key K, i int) []part[K] {
 	k := slices.IndexFunc(list, func(p part[K]) bool { return p.key == key })
 	if k < 0 {
 		k = len(list)
-		list = append(list, part[K]{key, newSet(len(x.rows))})
+		list = append(list, part[K]{key: key})
 	}
 	list[k].set.add(i)
 	return list
@@ -323,7 +307,7 @@ func (x *matrix[K]) addTo(list []part[K], key K, i int) []part[K] {
 func (x *matrix[K]) addAll(list []part[K], key K, s set) []part[K] {
 	for i := range list {
 		if list[i].key == key {
-			list[i].set.or(s)
+			list[i].set = list[i].set.or(s)
 			return list
 		}
 	}

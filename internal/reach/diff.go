@@ -115,7 +115,7 @@ type change struct{ before, after Ports }
 // all, or, where its own policies allow the same, those whose policies do not.
 func (x *differ) concerned() func(class int) set {
 	n := len(x.classes)
-	all, some := fullSet(n), newSet(n)
+	all, some := fullSet(n), set(nil)
 	for k, c := range x.classes {
 		if !x.alike(Egress, c[0]) {
 			some.add(k)
@@ -161,7 +161,7 @@ func (x *differ) inside() {
 				}
 				both := p.set.and(q.set)
 				if len(c) == 1 {
-					both[k/64] &^= 1 << (k % 64) // a single workload with itself
+					both = both.minus(setOf(k)) // a single workload with itself
 				}
 				if !both.empty() {
 					lines[k] = grid.addAll(lines[k], change{p.key, q.key}, both)

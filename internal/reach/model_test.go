@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-
-	"github.com/merlon-security/merlon/internal/fact"
 )
 
 // same compares two models over everything that they answer.
@@ -32,35 +30,6 @@ func same(t *testing.T, what string, a, b *Model) {
 	}
 	if fmt.Sprint(a.Gaps()) != fmt.Sprint(b.Gaps()) {
 		t.Fatalf("%s: gaps differ:\n%v\n%v", what, a.Gaps(), b.Gaps())
-	}
-}
-
-// TestApply holds a changed model equal to one made anew, through sequences of
-// random changes of policies.
-func TestApply(t *testing.T) {
-	piecemeal := 0
-	for seed := range uint64(150) {
-		r := random{rand.New(rand.NewPCG(seed, 11))}
-		c := r.cluster()
-		s := c.snapshot()
-		m := New(s, Options{})
-		for step := range 12 {
-			p := r.policy(r.IntN(6), "ns0")
-			change := fact.Change{Op: fact.Upsert, Object: object(p.document(), 1000+r.IntN(6))}
-			if old := s.Objects(); r.IntN(3) == 0 && isPolicy(old[len(old)-1]) {
-				change = fact.Change{Op: fact.Delete, Object: old[len(old)-1]}
-			}
-			s = s.Apply(change)
-			before := m
-			m = m.Apply(change)
-			if len(m.world.pods) > 0 && m.world == before.world {
-				piecemeal++
-			}
-			same(t, fmt.Sprintf("seed %d, step %d", seed, step), m, New(s, Options{}))
-		}
-	}
-	if piecemeal < 500 {
-		t.Errorf("only %d changes were applied piecemeal", piecemeal)
 	}
 }
 

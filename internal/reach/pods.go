@@ -36,6 +36,7 @@ type Endpoint struct {
 	Virtual     string            // name of a pod that is supposed, not seen
 
 	named   map[string]map[Protocol]Ports // container ports by name
+	ports   string                        // those, written in one way
 	ofNS    map[string]string             // labels of the namespace
 	control bool                          // part of the control plane
 	rep     *representative               // of all pods that selectors describe
@@ -46,8 +47,7 @@ type pod struct {
 	workload int
 	count    int
 	ep       Endpoint
-	ports    string // container ports, written in one way
-	endpoint int    // set when pods are merged
+	endpoint int // set when pods are merged
 }
 
 // world is what the policies act on.
@@ -57,6 +57,7 @@ type world struct {
 	namespaces map[string]map[string]string // labels of those seen
 	nodes      []*fact.Object
 	gaps       []fact.Gap
+	unseen     []fact.Gap // namespaces whose labels are not known: told when a policy looks at such
 }
 
 func readWorld(objects []*fact.Object, opts Options) *world {
@@ -102,7 +103,19 @@ func readWorld(objects []*fact.Object, opts Options) *world {
 			w.addTemplate(o, opts)
 		}
 	}
+	w.unseenNamespaces()
 	return w
+}
+
+func (w *world) unseenNamespaces() {
+	told := map[string]bool{}
+	for _, x := range w.workloads {
+		if _, seen := w.namespaces[x.Namespace]; seen || told[x.Namespace] {
+			continue
+		}
+		told[x.Namespace] = true
+		w.unseen = append(w.unseen, gapAt(x.Object, x.Object.Root.At("metadata", "namespace"), "unknown-namespace", "namespace "+clip(x.Namespace)+" is not in the input: its labels are not known, and selectors that ask for them do not match it"))
+	}
 }
 
 // podsSeen reports whether pods of the workload are in the input, which then
@@ -197,7 +210,7 @@ func (w *world) add(workload, count int, o *fact.Object, p fact.PodTemplate, opt
 		}
 	}
 	x.ep.control = controlPlane(o, &p)
-	x.ep.named, x.ports = w.containerPorts(o, &p)
+	x.ep.named, x.ep.ports = w.containerPorts(o, &p)
 	w.workloads[workload].Pods += count
 	w.pods = append(w.pods, x)
 }

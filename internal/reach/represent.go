@@ -52,7 +52,7 @@ func (x *peer) onlyNamespace() (string, bool) {
 }
 
 // within reports whether a selection covers all that r stands for.
-func (r *representative) within(x peer, ofNS map[string]string) bool {
+func (r *representative) within(x *peer, ofNS map[string]string) bool {
 	switch {
 	case x.anyNS && r.anyNS:
 		if !contains(r.ns, x.ns) {
@@ -123,7 +123,7 @@ func (m *Model) Exposure(d Direction, endpoint int) []Described {
 	for i, r := range m.reps {
 		told := false
 		for k, wider := range m.reps {
-			told = told || k != i && all[k].Ports == all[i].Ports && slices.Equal(all[k].Named, all[i].Named) && r.within(wider.peer, m.Endpoints[first+i].ofNS)
+			told = told || k != i && all[k].Ports == all[i].Ports && slices.Equal(all[k].Named, all[i].Named) && r.within(&wider.peer, m.Endpoints[first+i].ofNS)
 		}
 		if i == 0 || !told {
 			out = append(out, all[i])

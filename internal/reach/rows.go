@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"maps"
 	"net/netip"
@@ -14,6 +15,8 @@ type row struct {
 	nets []netPart // disjoint and in order; together all addresses
 	host Ports     // what an end is allowed whose address is not known
 	id   string    // contents, for telling rows that are alike
+
+	limited bool // some policy is about this end
 }
 
 type podPart struct {
@@ -56,39 +59,35 @@ func (r *row) at(a netip.Addr) Ports {
 	return r.nets[i].ports
 }
 
-// evaluate computes the rows of all endpoints, or of those given.
-func (m *Model) evaluate(only set) {
-	n := len(m.Endpoints)
-	of := make([][]*Policy, n)
-	for _, p := range m.Policies {
-		for i := range p.selected.all() {
-			if only == nil || only.has(i) {
-				of[i] = append(of[i], p)
-			}
+// evaluate computes the rows of some endpoints.
+func (m *Model) evaluate(stale [directions]set) {
+	for d := range directions {
+		if m.rows[d] == nil {
+			m.rows[d] = make([]*row, len(m.Endpoints))
 		}
-	}
-	for d := range m.rows {
-		if only == nil {
-			m.rows[d] = make([]*row, n)
-		}
-		var key []byte
-		for i := range n {
-			if only != nil && !only.has(i) {
-				continue
-			}
-			key = key[:0]
-			for _, p := range of[i] {
-				if p.Isolates[d] || len(p.Rules[d]) > 0 {
-					key = binary.AppendUvarint(key, uint64(p.id)+1)
+		of := make([][]*Policy, len(m.Endpoints))
+		for _, p := range m.Policies {
+			if p.acts(d) {
+				for i := range p.selected.and(stale[d]).all() {
+					of[i] = append(of[i], p)
 				}
 			}
-			if Direction(d) == Ingress && len(m.ports) > 0 && len(key) > 0 {
+		}
+		known := map[string]*row{}
+		var key []byte
+		for i := range stale[d].all() {
+			key = key[:0]
+			for _, p := range of[i] {
+				key = binary.AppendUvarint(key, uint64(p.id)+1)
+			}
+			if d == Ingress && len(m.looked.ports) > 0 && len(key) > 0 {
 				key = m.appendPorts(key, i)
 			}
-			r, ok := m.cache[d][string(key)]
+			r, ok := known[string(key)]
 			if !ok {
-				r = m.row(Direction(d), of[i], i)
-				m.cache[d][string(key)] = r
+				r = m.row(d, of[i], i)
+				r.limited = len(key) > 0
+				known[string(key)] = r
 			}
 			m.rows[d][i] = r
 		}
@@ -99,7 +98,7 @@ func (m *Model) evaluate(only set) {
 func (m *Model) appendPorts(key []byte, i int) []byte {
 	key = append(key, 0)
 	for _, name := range slices.Sorted(maps.Keys(m.Endpoints[i].named)) {
-		if !m.ports[name] {
+		if !m.looked.ports[name] {
 			continue
 		}
 		key = appendText(key, name)
@@ -145,7 +144,7 @@ func (m *Model) effects(r *Rule, i int) []effect {
 				fixed = fixed.Or(m.Endpoints[i].named[x.name][proto])
 				continue
 			}
-			for _, res := range m.named[x.name][proto] {
+			for _, res := range m.index.named[x.name][proto] {
 				if res.pods.meets(r.pods) {
 					out = append(out, effect{r.Action, res.pods.and(r.pods), nil, res.ports})
 				}
@@ -181,20 +180,42 @@ func (m *Model) row(d Direction, policies []*Policy, i int) *row {
 	return s.row()
 }
 
-// unite joins the allowances that are about the same ports.
+// unite joins allowances, of which the order does not matter: those that are
+// about the same other ends, then those that are about the same ports.
 func unite(effects []effect) []effect {
-	at := map[Ports]int{}
-	var out []effect
+	if len(effects) < 2 {
+		return effects
+	}
+	var ends []effect
+	var ports [][]Ports
+	at := map[string]int{}
+	var key []byte
 	for _, e := range effects {
-		i, ok := at[e.ports]
+		key = e.pods.appendTo(key[:0])
+		for _, r := range e.ranges {
+			key = append(appendText(key, string(r.First.AsSlice())), r.Last.AsSlice()...)
+		}
+		i, ok := at[string(key)]
 		if !ok {
-			at[e.ports] = len(out)
-			e.pods, e.ranges = slices.Clone(e.pods), slices.Clone(e.ranges)
+			i = len(ends)
+			at[string(key)] = i
+			ends, ports = append(ends, e), append(ports, nil)
+		}
+		ports[i] = append(ports[i], e.ports)
+	}
+	byPorts := map[Ports]int{}
+	var out []effect
+	for i, e := range ends {
+		e.ports = union(ports[i])
+		k, ok := byPorts[e.ports]
+		if !ok {
+			byPorts[e.ports] = len(out)
+			e.ranges = slices.Clip(e.ranges)
 			out = append(out, e)
 			continue
 		}
-		out[i].pods.or(e.pods)
-		out[i].ranges = append(out[i].ranges, e.ranges...)
+		out[k].pods = out[k].pods.or(e.pods)
+		out[k].ranges = append(out[k].ranges, e.ranges...)
 	}
 	return out
 }
@@ -255,7 +276,7 @@ func (s *state) step(e effect) {
 	}
 	moved := map[cell]set{}
 	for c, pods := range s.pods {
-		if c.after(e) != c && pods.meets(e.pods) {
+		if pods.meets(e.pods) && c.after(e) != c {
 			moved[c] = pods
 		}
 	}
@@ -276,13 +297,8 @@ func (s *state) step(e effect) {
 	}
 }
 
-// put adds endpoints, which the state owns from now on, to a cell.
-func (s *state) put(c cell, pods set) {
-	if have, ok := s.pods[c]; ok {
-		pods.or(have)
-	}
-	s.pods[c] = pods
-}
+// put adds endpoints to a cell.
+func (s *state) put(c cell, pods set) { s.pods[c] = s.pods[c].or(pods) }
 
 // each changes every cell.
 func (s *state) each(next func(cell) cell) {
@@ -301,11 +317,7 @@ func (s *state) row() *row {
 	r := &row{}
 	byPorts := map[Ports]set{}
 	for c, pods := range s.pods {
-		if have, ok := byPorts[c.allowed]; ok {
-			have.or(pods)
-			continue
-		}
-		byPorts[c.allowed] = slices.Clone(pods)
+		byPorts[c.allowed] = byPorts[c.allowed].or(pods)
 	}
 	for ports, pods := range byPorts {
 		r.pods = append(r.pods, podPart{ports, pods})
@@ -327,4 +339,26 @@ func (s *state) row() *row {
 	}
 	r.id = r.contents()
 	return r
+}
+
+// contents is a digest of all of a row: equal rows have equal ones.
+func (r *row) contents() string {
+	var b []byte
+	for _, p := range r.pods {
+		b = p.pods.appendTo(p.ports.appendTo(b))
+	}
+	b = append(b, '|')
+	for _, n := range r.nets {
+		b = append(appendText(b, string(n.First.AsSlice())), n.Last.AsSlice()...)
+		b = n.ports.appendTo(b)
+	}
+	sum := sha256.Sum256(b)
+	return string(sum[:])
+}
+
+func (p Ports) appendTo(b []byte) []byte {
+	for _, spans := range p.p {
+		b = appendText(b, spans)
+	}
+	return b
 }
