@@ -55,12 +55,13 @@ func (n *netInput) rows(titles []string, rows [][]string) error {
 
 func exposedRows(m *reach.Model) [][]string {
 	var rows [][]string
+	doors := newDoors(m)
 	for _, e := range m.Entries() {
 		from := "internet"
 		if e.Internal {
 			from = "private network"
 		}
-		if p := entryPorts(m, &e); !p.Empty() {
+		if p := doors.ports(&e); !p.Empty() {
 			rows = append(rows, []string{e.Workload.String(), from, p.String(), e.Object.Kind + " " + e.Object.InNamespace() + "/" + e.Object.Name})
 		}
 	}

@@ -103,17 +103,21 @@ func (m *Model) merge() {
 		}
 		e.Members[members[key]].Pods += p.count
 	}
+	for _, w := range m.Workloads {
+		slices.Sort(w.Endpoints)
+	}
 	for _, v := range m.opts.Virtual {
 		e := &Endpoint{Namespace: v.Namespace, Labels: v.Labels, Virtual: v.Name, ofNS: v.NamespaceLabels}
 		m.Endpoints = append(m.Endpoints, e)
 	}
-	for _, r := range m.reps {
+	if m.reps == nil {
+		return
+	}
+	m.reps.first = len(m.Endpoints)
+	for _, r := range m.reps.list {
 		e := &Endpoint{Namespace: r.namespace, Virtual: r.key(), rep: r}
 		e.ofNS, _ = m.world.namespaceLabels(r.namespace)
 		m.Endpoints = append(m.Endpoints, e)
-	}
-	for _, w := range m.Workloads {
-		slices.Sort(w.Endpoints)
 	}
 }
 

@@ -45,7 +45,7 @@ type Model struct {
 	gaps      []fact.Gap
 	policyGap []fact.Gap
 
-	reps   []*representative
+	reps   *described // nil without Described
 	looked looks
 	index  *index
 	rows   [directions][]*row // of each endpoint
@@ -88,8 +88,8 @@ func build(s *fact.Snapshot, opts Options, also looks) *Model {
 	for _, p := range m.Policies {
 		m.resolve(p, found)
 	}
-	for _, r := range m.reps {
-		r.seen = m.selection(&r.peer, found).meets(m.index.onPodNetwork)
+	if m.reps != nil {
+		m.describeAll(found)
 	}
 	all := fullSet(len(m.Endpoints))
 	m.evaluate([directions]set{all, all})

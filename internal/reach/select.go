@@ -6,7 +6,7 @@ func (m *Model) resolve(p *Policy, found map[string]set) {
 	if p.subject.pods {
 		p.selected = m.selection(&p.subject, found)
 	}
-	if len(m.reps) > 0 {
+	if m.reps != nil {
 		p.selected = p.selected.and(m.index.onPodNetwork) // no policy limits what is only described
 	}
 	for _, rules := range p.Rules {
@@ -83,12 +83,11 @@ func (m *Model) selectPods(x *peer) set {
 			}
 		}
 	}
-	for i := len(m.Endpoints) - len(m.reps); i < len(m.Endpoints); i++ {
-		if e := m.Endpoints[i]; e.rep.within(x, e.ofNS) {
-			out = out.or(setOf(i))
-		}
+	var reps set
+	for _, n := range m.reps.within(x, m.labelsByName) {
+		reps.add(m.reps.first + n)
 	}
-	return out
+	return out.or(reps)
 }
 
 // labelsOfNamespace returns the labels of the namespace that some pods are in.
