@@ -2,6 +2,7 @@ package reach
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -180,4 +181,20 @@ func FuzzPorts(f *testing.F) {
 			t.Fatalf("%s: parts are not the whole (%s)", p, q)
 		}
 	})
+}
+
+// TestRangeText holds that a range that is a prefix is written as one.
+func TestRangeText(t *testing.T) {
+	for _, s := range []string{"0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32", "128.0.0.0/1", "::/0", "2001:db8::/33", "::1/128"} {
+		r, err := parseCIDR(s)
+		if err != nil || r.String() != s {
+			t.Errorf("%s: %s, %v", s, r, err)
+		}
+	}
+	for _, x := range [][2]string{{"10.0.0.0", "10.0.0.2"}, {"0.0.0.1", "255.255.255.255"}, {"::1", "::2"}, {"10.0.0.1", "10.0.0.2"}} {
+		r := Range{netip.MustParseAddr(x[0]), netip.MustParseAddr(x[1])}
+		if want := x[0] + "-" + x[1]; r.String() != want {
+			t.Errorf("%s, want %s", r, want)
+		}
+	}
 }
