@@ -61,6 +61,12 @@ func (r Range) String() string {
 	return r.First.String() + "-" + r.Last.String()
 }
 
+// RangeOf returns the addresses of a prefix.
+func RangeOf(p netip.Prefix) Range { return prefixRange(p) }
+
+// Meets reports whether two ranges have an address in common.
+func (r Range) Meets(s Range) bool { return r.Has(s.First) || s.Has(r.First) }
+
 // without cuts a hole into ranges.
 func without(ranges []Range, hole Range) []Range {
 	var out []Range
