@@ -10,17 +10,21 @@ import (
 // the pods concerned cost; any other change costs a new model. The model given
 // stays as it is.
 func (m *Model) Apply(changes ...fact.Change) *Model {
-	var own []fact.Change
-	only := !m.opts.Described
+	var own, objects []fact.Change
+	only := !m.opts.Described && !slices.ContainsFunc(m.snapshot.Gaps(), isRefusal)
 	for _, c := range changes {
-		if c.Op == fact.Upsert || c.Op == fact.Delete {
+		if c.Op == fact.GapOpened || c.Op == fact.GapClosed {
 			own = append(own, c)
+			only = only && !isRefusal(c.Gap)
+		}
+		if c.Op == fact.Upsert || c.Op == fact.Delete {
+			own, objects = append(own, c), append(objects, c)
 			only = only && isPolicy(c.Object)
 		}
 	}
 	after := m.snapshot.Apply(own...)
 	if only {
-		if next := m.applyPolicies(own); next != nil {
+		if next := m.applyPolicies(objects); next != nil {
 			next.snapshot = after
 			return next
 		}

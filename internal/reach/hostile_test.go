@@ -198,3 +198,20 @@ func TestRangeText(t *testing.T) {
 		}
 	}
 }
+
+// TestRefused holds that a policy which the API server refuses for the type of a
+// value taints what it is about, whether it comes at once or as a change.
+func TestRefused(t *testing.T) {
+	docs := []map[string]any{podDoc("shop", "web", nil), podDoc("other", "api", nil), policyDoc("shop", "p", map[string]any{"podSelector": map[string]any{}})}
+	whole := snapshotOf(docs...)
+	refused := fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: "wrong-type", File: "test.yaml", Pos: fact.Pos{Line: 3}, Message: "spec.ingress: expected list, found map"}}
+	elsewhere := fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: "wrong-type", File: "other.yaml", Pos: fact.Pos{Line: 3}}}
+	for name, m := range map[string]*Model{"new": New(whole.Apply(refused), Options{}), "change": New(whole, Options{}).Apply(refused)} {
+		if len(m.Taints(0)) != 1 || len(m.Taints(1)) != 0 || len(m.Gaps()) != 1 || m.Gaps()[0].Kind != "refused-policy" {
+			t.Errorf("%s: taints %v, %v; gaps %v", name, m.Taints(0), m.Taints(1), m.Gaps())
+		}
+	}
+	if m := New(whole.Apply(elsewhere), Options{}); len(m.Gaps()) != 0 {
+		t.Errorf("another file: %v", m.Gaps())
+	}
+}

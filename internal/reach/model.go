@@ -2,6 +2,7 @@ package reach
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/merlon-security/merlon/internal/fact"
 )
@@ -77,6 +78,7 @@ func build(s *fact.Snapshot, opts Options, also looks) *Model {
 	m.Workloads = m.world.workloads
 	m.Policies, m.policyGap = readPolicies(objects, m.world.nodes)
 	m.nextID = len(m.Policies)
+	m.refuse(s.Gaps(), objects)
 	m.foreign = readForeign(objects)
 	m.looked = also.with(m.Policies...)
 	if opts.Described {
@@ -95,6 +97,42 @@ func build(s *fact.Snapshot, opts Options, also looks) *Model {
 	m.evaluate([directions]set{all, all})
 	m.gaps = m.allGaps()
 	return m
+}
+
+// wrongType is the kind of gap that a reader leaves for a value for which the API
+// server refuses the whole object.
+const wrongType = "wrong-type"
+
+func isRefusal(g fact.Gap) bool { return g.Kind == wrongType && g.File != "" }
+
+// refuse taints the policies that the API server refuses as they are written:
+// they are evaluated without the value, and the cluster would not have them.
+func (m *Model) refuse(gaps []fact.Gap, objects []*fact.Object) {
+	if !slices.ContainsFunc(gaps, isRefusal) {
+		return
+	}
+	of := map[*fact.Object]*Policy{}
+	for _, p := range m.Policies {
+		of[p.Object] = p
+	}
+	inFile := map[string][]*fact.Object{}
+	for _, o := range objects {
+		inFile[o.Origin.File] = append(inFile[o.Origin.File], o)
+	}
+	for _, g := range gaps {
+		if !isRefusal(g) {
+			continue
+		}
+		list := inFile[g.File]
+		next := sort.Search(len(list), func(i int) bool { return list[i].Root.Pos().Line > g.Pos.Line })
+		if next == 0 || of[list[next-1]] == nil {
+			continue
+		}
+		p := of[list[next-1]]
+		p.tainted = true
+		p.gaps = append(p.gaps, fact.Gap{Kind: "refused-policy", Source: g.Source, File: g.File, Pos: g.Pos, Subject: p.String(),
+			Message: "the API server refuses this policy, which is evaluated without the value: " + g.Message})
+	}
 }
 
 // Gaps returns what could not be read or is not evaluated.
