@@ -78,6 +78,9 @@ func exposedRows(m *reach.Model) [][]string {
 }
 
 func protection(m *reach.Model, e int) string {
+	if m.Endpoints[e].HostNetwork {
+		return "host network"
+	}
 	if m.Protected(reach.Ingress, e) {
 		return "policies"
 	}

@@ -158,6 +158,7 @@ const supposedController = "ingress controller"
 
 func withController(opts reach.Options) reach.Options {
 	const ns = "ingress-controller"
+	opts.Gateways = true
 	opts.Virtual = []reach.Virtual{{Name: supposedController, Namespace: ns, NamespaceLabels: map[string]string{"kubernetes.io/metadata.name": ns}}}
 	return opts
 }
@@ -171,14 +172,17 @@ var controllerNames = []string{"ingress", "traefik", "gateway", "envoy", "haprox
 // input, or one that is supposed.
 type doors struct {
 	m           *reach.Model
-	controllers []int // endpoints
+	controllers []int          // endpoints
+	gateways    map[string]int // supposed pods, by name
 }
 
 func newDoors(m *reach.Model) *doors {
-	d := &doors{m: m}
+	d := &doors{m: m, gateways: map[string]int{}}
 	for i, x := range m.Endpoints {
 		if x.Virtual == supposedController || isController(m, x) {
 			d.controllers = append(d.controllers, i)
+		} else if x.Virtual != "" {
+			d.gateways[x.Virtual] = i
 		}
 	}
 	return d
@@ -197,10 +201,18 @@ func (d *doors) ports(e *reach.Entry) reach.Ports {
 			open = open.Or(d.m.Between(i, e.Endpoint))
 		}
 	}
+	for _, g := range e.Gateways {
+		if i, ok := d.gateways[g]; ok {
+			open = open.Or(d.m.Between(i, e.Endpoint))
+		}
+	}
 	return open.And(e.Ports)
 }
 
 func isController(m *reach.Model, x *reach.Endpoint) bool {
+	if x.Labels[reach.GatewayLabel] != "" && x.Real() {
+		return true
+	}
 	for _, w := range x.Members {
 		name := strings.ToLower(m.Workloads[w.Workload].Name)
 		if slices.ContainsFunc(controllerNames, func(s string) bool { return strings.Contains(name, s) }) {

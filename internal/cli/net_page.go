@@ -130,7 +130,7 @@ func (v *netView) grouped(group func(workload string) string, part string) (node
 		}
 	}
 	for k, p := range ports {
-		edges = append(edges, netEdge{k[0], k[1], p.String()})
+		edges = append(edges, netEdge{k[0], k[1], p.String(), ""})
 		nodes = append(nodes, k[0], k[1])
 	}
 	slices.SortFunc(edges, func(a, b netEdge) int { return cmp.Or(strings.Compare(a.from, b.from), strings.Compare(a.to, b.to)) })

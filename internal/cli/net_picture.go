@@ -24,7 +24,20 @@ func shortened(s string, most int) string {
 }
 
 // netEdge is an arrow of a picture.
-type netEdge struct{ from, to, label string }
+type netEdge struct{ from, to, label, change string }
+
+// colour is that of the arrow: of a change, what was added, removed or changed.
+func (e netEdge) colour() string {
+	switch e.change {
+	case "added":
+		return "#1a7f37"
+	case "removed":
+		return "#cf222e"
+	case "changed":
+		return "#9a6700"
+	}
+	return "#99a"
+}
 
 // edges returns the connections between groups of workloads: classes, or whole
 // namespaces when there would be too many arrows.
@@ -54,7 +67,7 @@ func (v *netView) edges() (nodes []string, edges []netEdge) {
 				nodes = append(nodes, n)
 			}
 		}
-		if e := (netEdge{from, to, label}); !seen[e] && from != to {
+		if e := (netEdge{from, to, label, ""}); !seen[e] && from != to {
 			seen[e] = true
 			edges = append(edges, e)
 		}
@@ -109,7 +122,11 @@ func dotOf(nodes []string, edges []netEdge) string {
 		b.WriteString("  " + quote(n) + ";\n")
 	}
 	for _, e := range edges {
-		b.WriteString("  " + quote(e.from) + " -> " + quote(e.to) + " [label=" + quote(e.label) + "];\n")
+		more := ""
+		if e.change != "" {
+			more = ", color=" + quote(e.colour())
+		}
+		b.WriteString("  " + quote(e.from) + " -> " + quote(e.to) + " [label=" + quote(e.label) + more + "];\n")
 	}
 	b.WriteString("}\n")
 	return b.String()
@@ -126,9 +143,9 @@ func svgOf(nodes []string, edges []netEdge) string {
 	b.WriteString(`<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#667"/></marker></defs>` + "\n")
 	y := func(s *side, n string) int { return row*(s.at[n]+1) - 6 }
 	for _, e := range edges {
-		fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="#99a" marker-end="url(#a)"><title>%s</title></path>`+"\n",
+		fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="%s" marker-end="url(#a)"><title>%s</title></path>`+"\n",
 			box, y(left, e.from), width/2, y(left, e.from), width/2, y(right, e.to), width-box, y(right, e.to),
-			html.EscapeString(clean(e.from+" → "+e.to+": "+e.label)))
+			e.colour(), html.EscapeString(clean(e.from+" → "+e.to+": "+e.label)))
 	}
 	if len(edges) <= maxLabels {
 		for i, e := range edges { // at different places of the arrows, so that few of them meet

@@ -71,7 +71,7 @@ func (m *Model) applyPolicies(changes []fact.Change) *Model {
 		next.rows[d] = slices.Clone(next.rows[d])
 	}
 	next.evaluate(stale)
-	next.gaps = next.allGaps()
+	next.settle()
 	return &next
 }
 

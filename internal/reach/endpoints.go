@@ -106,7 +106,11 @@ func (m *Model) merge() {
 	for _, w := range m.Workloads {
 		slices.Sort(w.Endpoints)
 	}
-	for _, v := range m.opts.Virtual {
+	virtual := m.opts.Virtual
+	if m.opts.Gateways {
+		virtual = slices.Concat(virtual, m.gateways())
+	}
+	for _, v := range virtual {
 		e := &Endpoint{Namespace: v.Namespace, Labels: v.Labels, Virtual: v.Name, ofNS: v.NamespaceLabels}
 		m.Endpoints = append(m.Endpoints, e)
 	}

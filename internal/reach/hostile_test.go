@@ -215,3 +215,38 @@ func TestRefused(t *testing.T) {
 		t.Errorf("another file: %v", m.Gaps())
 	}
 }
+
+// TestSamePriority holds that two policies of one priority, of which either may
+// decide, are told, and taint what both are about.
+func TestSamePriority(t *testing.T) {
+	admin := func(name string, priority int, ns string) map[string]any {
+		in := map[string]any{"namespaces": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": ns}}}
+		return map[string]any{"apiVersion": adminGroup + "/v1alpha1", "kind": "AdminNetworkPolicy", "metadata": map[string]any{"name": name},
+			"spec": map[string]any{"priority": priority, "subject": in, "ingress": []any{map[string]any{"action": "Deny", "from": []any{in}}}}}
+	}
+	pods := []map[string]any{podDoc("shop", "web", nil), podDoc("other", "api", nil)}
+	for _, c := range []struct {
+		name string
+		add  map[string]any
+		kind string
+	}{
+		{"same", admin("b", 5, "shop"), "same-priority"}, {"another", admin("b", 6, "shop"), ""}, {"other pods", admin("b", 5, "other"), ""}, {"too high", admin("b", 1001, "other"), "invalid-policy"},
+	} {
+		s := snapshotOf(append(pods[:2:2], admin("a", 5, "shop"))...)
+		change := fact.Change{Op: fact.Upsert, Object: object(c.add, 9)}
+		for how, m := range map[string]*Model{"new": New(s.Apply(change), Options{}), "change": New(s, Options{}).Apply(change)} {
+			var kinds []string
+			for _, g := range m.Gaps() {
+				if g.Kind != "unknown-namespace" {
+					kinds = append(kinds, g.Kind)
+				}
+			}
+			if got := strings.Join(kinds, " "); got != c.kind {
+				t.Errorf("%s, %s: %q", c.name, how, got)
+			}
+			if want := map[string]int{"same-priority": 2}[c.kind]; len(m.Taints(0)) != want {
+				t.Errorf("%s, %s: web has taints %v", c.name, how, m.Taints(0))
+			}
+		}
+	}
+}

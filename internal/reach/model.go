@@ -20,6 +20,8 @@ type Options struct {
 	NetworksOutside bool
 	// Virtual are pods to suppose beside those seen.
 	Virtual []Virtual
+	// Gateways supposes a pod for each Gateway of the input, in its namespace.
+	Gateways bool
 	// Described adds what rules describe: for each pair of selectors, all pods
 	// that it selects or will ever select; see [Model.Exposure].
 	Described bool
@@ -45,6 +47,7 @@ type Model struct {
 	foreign   []*Foreign
 	gaps      []fact.Gap
 	policyGap []fact.Gap
+	unordered map[*Policy]*Policy // with the one before it of the same priority, of which either may come first
 
 	reps   *described // nil without Described
 	looked looks
@@ -95,7 +98,7 @@ func build(s *fact.Snapshot, opts Options, also looks) *Model {
 	}
 	all := fullSet(len(m.Endpoints))
 	m.evaluate([directions]set{all, all})
-	m.gaps = m.allGaps()
+	m.settle()
 	return m
 }
 
@@ -138,10 +141,34 @@ func (m *Model) refuse(gaps []fact.Gap, objects []*fact.Object) {
 // Gaps returns what could not be read or is not evaluated.
 func (m *Model) Gaps() []fact.Gap { return m.gaps }
 
+// settle finds what is to be told of all policies together.
+func (m *Model) settle() {
+	m.unordered = map[*Policy]*Policy{}
+	for i, p := range m.Policies {
+		if p.Tier == Namespace {
+			continue
+		}
+		for _, q := range m.Policies[i+1:] {
+			if q.Tier != p.Tier || q.Priority != p.Priority {
+				break
+			}
+			if p.selected.meets(q.selected) {
+				m.unordered[q] = p
+			}
+		}
+	}
+	m.gaps = m.allGaps()
+}
+
 func (m *Model) allGaps() []fact.Gap {
 	out := slices.Concat(m.world.gaps, m.policyGap)
 	for _, p := range m.Policies {
 		out = append(out, p.gaps...)
+	}
+	for _, q := range m.Policies {
+		if p := m.unordered[q]; p != nil {
+			out = append(out, gapAt(q.Object, q.Object.Root.Get(keySpec).Get(fact.K("priority")), "same-priority", "it has the priority of "+p.String()+", which selects some of its pods, too: which of them decides is not defined; here the first by name does"))
+		}
 	}
 	for _, f := range m.foreign {
 		out = append(out, f.gap())
