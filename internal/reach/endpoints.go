@@ -128,16 +128,21 @@ func (m *Model) merge() {
 // tellsApart reports whether pods that are one endpoint differ in something
 // that was not looked at before.
 func (m *Model) tellsApart(more looks) bool {
-	return slices.ContainsFunc(m.world.pods, func(p pod) bool {
+	keys := slices.Collect(maps.Keys(more.labels))
+	for i := range m.world.pods {
+		p := &m.world.pods[i]
 		e := m.Endpoints[p.endpoint]
-		for k := range more.labels {
+		for _, k := range keys {
 			a, inPod := p.ep.Labels[k]
 			if b, inEndpoint := e.Labels[k]; a != b || inPod != inEndpoint {
 				return true
 			}
 		}
-		return len(more.ports) > 0 && p.ep.ports != e.ports
-	})
+		if len(more.ports) > 0 && p.ep.ports != e.ports {
+			return true
+		}
+	}
+	return false
 }
 
 // index finds endpoints. Those on the host's network, and those that stand for
@@ -180,14 +185,29 @@ func (x *index) with(endpoints []*Endpoint, more looks) *index {
 	for k := range more.labels {
 		out.labels[k] = map[string]set{}
 	}
+	label := func(i int, k, v string) {
+		s := out.labels[k][v]
+		s.add(i)
+		out.labels[k][v] = s
+	}
+	keys := slices.Collect(maps.Keys(more.labels))
 	for i := range x.onPodNetwork.all() {
 		e := endpoints[i]
-		for k, v := range e.Labels {
-			if more.labels[k] {
-				s := out.labels[k][v]
-				s.add(i)
-				out.labels[k][v] = s
+		if len(keys) <= len(e.Labels) {
+			for _, k := range keys {
+				if v, ok := e.Labels[k]; ok {
+					label(i, k, v)
+				}
 			}
+		} else {
+			for k, v := range e.Labels {
+				if more.labels[k] {
+					label(i, k, v)
+				}
+			}
+		}
+		if len(more.ports) == 0 {
+			continue
 		}
 		for name, protos := range e.named {
 			if more.ports[name] {
