@@ -238,14 +238,19 @@ func (c cell) after(e effect) cell {
 
 // state is an evaluation under way.
 type state struct {
-	pods map[cell]set
+	pods []podCell // few, as a rule
 	cuts []Range
 	nets []cell
 }
 
+type podCell struct {
+	cell cell
+	pods set
+}
+
 func newState(n int, tiers [][]effect) *state {
 	start := cell{open: AllPorts()}
-	s := &state{pods: map[cell]set{start: fullSet(n)}}
+	s := &state{pods: []podCell{{start, fullSet(n)}}}
 	var ranges []Range
 	for _, effects := range tiers {
 		for _, e := range effects {
@@ -274,21 +279,20 @@ func (s *state) step(e effect) {
 	if e.ports.Empty() {
 		return
 	}
-	moved := map[cell]set{}
-	for c, pods := range s.pods {
-		if pods.meets(e.pods) && c.after(e) != c {
-			moved[c] = pods
+	var moved []podCell
+	for i := range s.pods {
+		p := &s.pods[i]
+		if !p.pods.meets(e.pods) {
+			continue
+		}
+		if next := p.cell.after(e); next != p.cell {
+			moved = append(moved, podCell{next, p.pods.and(e.pods)})
+			p.pods = p.pods.minus(e.pods)
 		}
 	}
-	for c, pods := range moved {
-		if rest := pods.minus(e.pods); rest.empty() {
-			delete(s.pods, c)
-		} else {
-			s.pods[c] = rest
-		}
-	}
-	for c, pods := range moved {
-		s.put(c.after(e), pods.and(e.pods))
+	s.pods = slices.DeleteFunc(s.pods, func(p podCell) bool { return p.pods.empty() })
+	for _, p := range moved {
+		s.put(p.cell, p.pods)
 	}
 	for _, r := range e.ranges {
 		for i := find(s.cuts, r.First); i < len(s.cuts) && r.Has(s.cuts[i].First); i++ {
@@ -298,14 +302,22 @@ func (s *state) step(e effect) {
 }
 
 // put adds endpoints to a cell.
-func (s *state) put(c cell, pods set) { s.pods[c] = s.pods[c].or(pods) }
+func (s *state) put(c cell, pods set) {
+	for i := range s.pods {
+		if s.pods[i].cell == c {
+			s.pods[i].pods = s.pods[i].pods.or(pods)
+			return
+		}
+	}
+	s.pods = append(s.pods, podCell{c, pods})
+}
 
 // each changes every cell.
 func (s *state) each(next func(cell) cell) {
 	before := s.pods
-	s.pods = map[cell]set{}
-	for c, pods := range before {
-		s.put(next(c), pods)
+	s.pods = make([]podCell, 0, len(before))
+	for _, p := range before {
+		s.put(next(p.cell), p.pods)
 	}
 	for i := range s.nets {
 		s.nets[i] = next(s.nets[i])
@@ -315,12 +327,13 @@ func (s *state) each(next func(cell) cell) {
 // row is what came out.
 func (s *state) row() *row {
 	r := &row{}
-	byPorts := map[Ports]set{}
-	for c, pods := range s.pods {
-		byPorts[c.allowed] = byPorts[c.allowed].or(pods)
+	var byPorts line[Ports]
+	for _, p := range s.pods {
+		byPorts.add(p.cell.allowed, p.pods)
 	}
-	for ports, pods := range byPorts {
-		r.pods = append(r.pods, podPart{ports, pods})
+	r.pods = make([]podPart, 0, len(byPorts.parts))
+	for _, p := range byPorts.parts {
+		r.pods = append(r.pods, podPart{p.key, p.set})
 	}
 	slices.SortFunc(r.pods, func(a, b podPart) int { return slices.Compare(b.ports.p[:], a.ports.p[:]) })
 	for i, c := range s.nets {
