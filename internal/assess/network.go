@@ -9,24 +9,15 @@ import (
 )
 
 // network answers what network policies allow.
-type network struct {
-	model *reach.Model
-	byRef map[fact.Ref]*reach.Workload
-}
+type network struct{ model *reach.Model }
 
-func newNetwork(s *fact.Snapshot) *network {
-	n := &network{model: reach.New(s, reach.Options{}), byRef: map[fact.Ref]*reach.Workload{}}
-	for _, w := range n.model.Workloads {
-		n.byRef[w.Object.Ref()] = w
-	}
-	return n
-}
+func newNetwork(s *fact.Snapshot) *network { return &network{reach.New(s, reach.Options{})} }
 
 // MayReach reports whether the policies let a pod of o connect to an address,
 // and whether some policy limits what its pods connect to.
 func (w *world) MayReach(o *fact.Object, addr netip.Addr, protocol string, port uint16) (allowed, limited bool) {
 	n := w.network()
-	x := n.byRef[o.Ref()]
+	x := n.model.WorkloadOf(o)
 	proto, ok := reach.ParseProtocol(protocol)
 	if x == nil || !ok {
 		return false, false
@@ -42,7 +33,7 @@ func (w *world) MayReach(o *fact.Object, addr netip.Addr, protocol string, port 
 // o; port 0 is every port.
 func (w *world) Reaching(o *fact.Object, protocol string, port uint16) []string {
 	n := w.network()
-	x := n.byRef[o.Ref()]
+	x := n.model.WorkloadOf(o)
 	proto, ok := reach.ParseProtocol(protocol)
 	if x == nil || !ok {
 		return nil

@@ -45,7 +45,7 @@ Merlon could not do it, or could not read all of it.`,
 			return n.difference(before, after)
 		},
 	}
-	n.register(cmd, "table", "json", "csv", "md")
+	n.register(cmd, "table", "json", "csv", "md", "dot", "svg", "html")
 	return cmd
 }
 
@@ -83,7 +83,7 @@ allowed. Exit codes are those of net diff.`,
 		},
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "`PATH` of what is to be applied (repeatable)")
-	n.register(cmd, "table", "json", "csv", "md")
+	n.register(cmd, "table", "json", "csv", "md", "dot", "svg", "html")
 	return cmd
 }
 
@@ -162,33 +162,6 @@ func allWorkloads(models ...*reach.Model) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-func (n *netInput) writeDifference(d *reach.Difference, list []jsonChange, workloads []string) error {
-	if n.output == "json" {
-		return writeJSON(n.Out, struct {
-			Schema  string       `json:"schema"`
-			Added   []string     `json:"workloads_added"`
-			Removed []string     `json:"workloads_removed"`
-			Changes []jsonChange `json:"changes"`
-		}{"merlon.net-diff/v1", slices.Concat([]string{}, d.Added), slices.Concat([]string{}, d.Removed), slices.Concat([]jsonChange{}, list)})
-	}
-	if len(list) == 0 && n.output == "table" {
-		_, err := fmt.Fprintln(n.Out, "the same is allowed")
-		return err
-	}
-	names := newNamer(workloads)
-	side := func(list []string) string {
-		if len(list) == 1 {
-			return list[0]
-		}
-		return names.short(list)
-	}
-	t := &netTable{titles: []string{"CHANGE", "FROM", "TO", "BEFORE", "AFTER"}}
-	for _, c := range list {
-		t.add(c.Change, side(c.From), side(c.To), c.Before.String(), c.After.String())
-	}
-	return t.write(n.Out, n.output)
 }
 
 // policiesOf reads policies that are text, as they would be read from a file.

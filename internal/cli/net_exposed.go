@@ -55,12 +55,13 @@ func (n *netInput) rows(titles []string, rows [][]string) error {
 
 func exposedRows(m *reach.Model) [][]string {
 	var rows [][]string
+	doors := newDoors(m)
 	for _, e := range m.Entries() {
 		from := "internet"
 		if e.Internal {
 			from = "private network"
 		}
-		if p := entryPorts(m, &e); !p.Empty() {
+		if p := doors.ports(&e); !p.Empty() {
 			rows = append(rows, []string{e.Workload.String(), from, p.String(), e.Object.Kind + " " + e.Object.InNamespace() + "/" + e.Object.Name})
 		}
 	}
@@ -77,6 +78,9 @@ func exposedRows(m *reach.Model) [][]string {
 }
 
 func protection(m *reach.Model, e int) string {
+	if m.Endpoints[e].HostNetwork {
+		return "host network"
+	}
 	if m.Protected(reach.Ingress, e) {
 		return "policies"
 	}

@@ -142,8 +142,9 @@ func newNetView(s *fact.Snapshot, m *reach.Model) *netView {
 		}
 		v.Outside = append(v.Outside, x)
 	}
+	doors := newDoors(m)
 	for _, e := range m.Entries() {
-		v.Entries = append(v.Entries, viewEntry{e.Object.Kind + " " + e.Object.InNamespace() + "/" + e.Object.Name, e.Service.Name, e.Workload.String(), viewPorts{entryPorts(m, &e)}, e.Internal})
+		v.Entries = append(v.Entries, viewEntry{e.Object.Kind + " " + e.Object.InNamespace() + "/" + e.Object.Name, e.Service.Name, e.Workload.String(), viewPorts{doors.ports(&e)}, e.Internal})
 	}
 	for _, g := range gapsOf(s, m) {
 		v.Gaps = append(v.Gaps, jsonGap{g.Kind, g.File, g.Pos.Line, g.Subject, oneLine(g.Message)})
@@ -157,6 +158,7 @@ const supposedController = "ingress controller"
 
 func withController(opts reach.Options) reach.Options {
 	const ns = "ingress-controller"
+	opts.Gateways = true
 	opts.Virtual = []reach.Virtual{{Name: supposedController, Namespace: ns, NamespaceLabels: map[string]string{"kubernetes.io/metadata.name": ns}}}
 	return opts
 }
@@ -165,26 +167,52 @@ func withController(opts reach.Options) reach.Options {
 // gateways run.
 var controllerNames = []string{"ingress", "traefik", "gateway", "envoy", "haproxy", "contour", "kong", "router-default", "nginx-controller"}
 
-// entryPorts is what of an entry the policies of the workload let in: for what
+// doors finds what of an entry the policies of the workload let in: for what
 // comes as it is, from some address outside; else from a controller of the
 // input, or one that is supposed.
-func entryPorts(m *reach.Model, e *reach.Entry) reach.Ports {
+type doors struct {
+	m           *reach.Model
+	controllers []int          // endpoints
+	gateways    map[string]int // supposed pods, by name
+}
+
+func newDoors(m *reach.Model) *doors {
+	d := &doors{m: m, gateways: map[string]int{}}
+	for i, x := range m.Endpoints {
+		if x.Virtual == supposedController || isController(m, x) {
+			d.controllers = append(d.controllers, i)
+		} else if x.Virtual != "" {
+			d.gateways[x.Virtual] = i
+		}
+	}
+	return d
+}
+
+func (d *doors) ports(e *reach.Entry) reach.Ports {
 	var open reach.Ports
 	if e.Direct {
-		for _, n := range m.Outside(reach.Ingress, e.Endpoint) {
+		for _, n := range d.m.Outside(reach.Ingress, e.Endpoint) {
 			open = open.Or(n.Ports)
 		}
 		return open.And(e.Ports)
 	}
-	for i, x := range m.Endpoints {
-		if i != e.Endpoint && (x.Virtual == supposedController || isController(m, x)) {
-			open = open.Or(m.Between(i, e.Endpoint))
+	for _, i := range d.controllers {
+		if i != e.Endpoint {
+			open = open.Or(d.m.Between(i, e.Endpoint))
+		}
+	}
+	for _, g := range e.Gateways {
+		if i, ok := d.gateways[g]; ok {
+			open = open.Or(d.m.Between(i, e.Endpoint))
 		}
 	}
 	return open.And(e.Ports)
 }
 
 func isController(m *reach.Model, x *reach.Endpoint) bool {
+	if x.Labels[reach.GatewayLabel] != "" && x.Real() {
+		return true
+	}
 	for _, w := range x.Members {
 		name := strings.ToLower(m.Workloads[w.Workload].Name)
 		if slices.ContainsFunc(controllerNames, func(s string) bool { return strings.Contains(name, s) }) {

@@ -14,6 +14,9 @@ import (
 // own: beyond it the page gets larger than a browser likes.
 const maxPictured = 300
 
+// maxRows is how many rows the table of a workload has on the page.
+const maxRows = 200
+
 const pageHead = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"><title>Network</title>
 <style>body{font:15px/1.5 sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#223}summary{cursor:pointer}
@@ -49,6 +52,9 @@ func (v *netView) html() string {
 			fmt.Fprintf(&b, "<details><summary>%s</summary><table>\n", html.EscapeString(clean(w.name)))
 			for _, l := range slices.Concat(lines.ofClass[w.class], lines.ofWorkload[w.name]) {
 				fmt.Fprintf(&b, "<tr><th>%s<td>%s<td>%s\n", l[0], html.EscapeString(clean(l[1])), html.EscapeString(l[2]))
+			}
+			if n := lines.more[w.class]; n > 0 {
+				fmt.Fprintf(&b, "<tr><td><td>and %d more, which -o json has\n", n)
 			}
 			b.WriteString("</table></details>\n")
 		}
@@ -124,7 +130,7 @@ func (v *netView) grouped(group func(workload string) string, part string) (node
 		}
 	}
 	for k, p := range ports {
-		edges = append(edges, netEdge{k[0], k[1], p.String()})
+		edges = append(edges, netEdge{k[0], k[1], p.String(), ""})
 		nodes = append(nodes, k[0], k[1])
 	}
 	slices.SortFunc(edges, func(a, b netEdge) int { return cmp.Or(strings.Compare(a.from, b.from), strings.Compare(a.to, b.to)) })
@@ -136,13 +142,19 @@ func (v *netView) grouped(group func(workload string) string, part string) (node
 type pageLines struct {
 	ofClass    map[int][][3]string
 	ofWorkload map[string][][3]string
+	more       map[int]int // rows of a class beyond the most
 }
 
 func (v *netView) lines(names *namer) *pageLines {
-	out := &pageLines{map[int][][3]string{}, map[string][][3]string{}}
+	out := &pageLines{map[int][][3]string{}, map[string][][3]string{}, map[int]int{}}
 	add := func(classes []int, what, who string, ports viewPorts) {
+		row := [3]string{what, who, ports.String()}
 		for _, k := range classes {
-			out.ofClass[k] = append(out.ofClass[k], [3]string{what, who, ports.String()})
+			if len(out.ofClass[k]) >= maxRows {
+				out.more[k]++
+				continue
+			}
+			out.ofClass[k] = append(out.ofClass[k], row)
 		}
 	}
 	for _, c := range v.Connections {

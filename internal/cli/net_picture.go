@@ -24,7 +24,20 @@ func shortened(s string, most int) string {
 }
 
 // netEdge is an arrow of a picture.
-type netEdge struct{ from, to, label string }
+type netEdge struct{ from, to, label, change string }
+
+// colour is that of the arrow: of a change, what was added, removed or changed.
+func (e netEdge) colour() string {
+	switch e.change {
+	case "added":
+		return "#1a7f37"
+	case "removed":
+		return "#cf222e"
+	case "changed":
+		return "#9a6700"
+	}
+	return "#99a"
+}
 
 // edges returns the connections between groups of workloads: classes, or whole
 // namespaces when there would be too many arrows.
@@ -54,7 +67,7 @@ func (v *netView) edges() (nodes []string, edges []netEdge) {
 				nodes = append(nodes, n)
 			}
 		}
-		if e := (netEdge{from, to, label}); !seen[e] && from != to {
+		if e := (netEdge{from, to, label, ""}); !seen[e] && from != to {
 			seen[e] = true
 			edges = append(edges, e)
 		}
@@ -109,7 +122,11 @@ func dotOf(nodes []string, edges []netEdge) string {
 		b.WriteString("  " + quote(n) + ";\n")
 	}
 	for _, e := range edges {
-		b.WriteString("  " + quote(e.from) + " -> " + quote(e.to) + " [label=" + quote(e.label) + "];\n")
+		more := ""
+		if e.change != "" {
+			more = ", color=" + quote(e.colour())
+		}
+		b.WriteString("  " + quote(e.from) + " -> " + quote(e.to) + " [label=" + quote(e.label) + more + "];\n")
 	}
 	b.WriteString("}\n")
 	return b.String()
@@ -119,24 +136,16 @@ func dotOf(nodes []string, edges []netEdge) string {
 // each connection.
 func svgOf(nodes []string, edges []netEdge) string {
 	const row, width, box = 28, 1100, 380
-	var left, right []string
-	for _, n := range nodes {
-		if slices.ContainsFunc(edges, func(e netEdge) bool { return e.from == n }) {
-			left = append(left, n)
-		}
-		if slices.ContainsFunc(edges, func(e netEdge) bool { return e.to == n }) {
-			right = append(right, n)
-		}
-	}
-	height := row*(max(len(left), len(right))+1) + 10
+	left, right := newSide(nodes, edges, func(e netEdge) string { return e.from }), newSide(nodes, edges, func(e netEdge) string { return e.to })
+	height := row*(max(len(left.names), len(right.names))+1) + 10
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" role="img" aria-label="Connections that the policies allow">`+"\n", width, height)
 	b.WriteString(`<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#667"/></marker></defs>` + "\n")
-	y := func(list []string, n string) int { return row*(slices.Index(list, n)+1) - 6 }
+	y := func(s *side, n string) int { return row*(s.at[n]+1) - 6 }
 	for _, e := range edges {
-		fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="#99a" marker-end="url(#a)"><title>%s</title></path>`+"\n",
+		fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="%s" marker-end="url(#a)"><title>%s</title></path>`+"\n",
 			box, y(left, e.from), width/2, y(left, e.from), width/2, y(right, e.to), width-box, y(right, e.to),
-			html.EscapeString(clean(e.from+" → "+e.to+": "+e.label)))
+			e.colour(), html.EscapeString(clean(e.from+" → "+e.to+": "+e.label)))
 	}
 	if len(edges) <= maxLabels {
 		for i, e := range edges { // at different places of the arrows, so that few of them meet
@@ -147,17 +156,38 @@ func svgOf(nodes []string, edges []netEdge) string {
 				x, y(left, e.from)+int(at*float64(y(right, e.to)-y(left, e.from)))-2, html.EscapeString(clean(shortened(e.label, 28))))
 		}
 	}
-	draw := func(list []string, x int) {
-		for _, n := range list {
+	draw := func(s *side, x int) {
+		for _, n := range s.names {
 			shown := shortened(clean(oneLine(n)), 56)
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" rx="3" fill="#f4f6fa" stroke="#abc"/><text x="%d" y="%d">%s</text>`+"\n",
-				x, y(list, n)-11, box, row-6, x+8, y(list, n)+4, html.EscapeString(shown))
+				x, y(s, n)-11, box, row-6, x+8, y(s, n)+4, html.EscapeString(shown))
 		}
 	}
 	draw(left, 0)
 	draw(right, width-box)
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+// side is the nodes of a drawing at one side, in order.
+type side struct {
+	names []string
+	at    map[string]int
+}
+
+func newSide(nodes []string, edges []netEdge, end func(netEdge) string) *side {
+	used := map[string]bool{}
+	for _, e := range edges {
+		used[end(e)] = true
+	}
+	s := &side{at: map[string]int{}}
+	for _, n := range nodes {
+		if used[n] {
+			s.at[n] = len(s.names)
+			s.names = append(s.names, n)
+		}
+	}
+	return s
 }
 
 type placed struct {

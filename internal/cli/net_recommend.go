@@ -33,8 +33,8 @@ by ports, Services, Ingresses and references in the environment of containers.
 Each workload gets one policy, by its own labels. The result is proven before it
 is written: every flow stays allowed, and what is cut is counted.
 
-A file of flows has one JSON object a line; an end is NAMESPACE/NAME of a workload
-or an IP address:
+A file of flows has one JSON object a line; an end is NAMESPACE/NAME of a workload,
+an IP address or a CIDR:
 
   {"from": "shop/web", "to": "shop/db", "port": 5432, "protocol": "TCP"}
 
@@ -133,8 +133,8 @@ func parseFlow(m *reach.Model, text []byte, ends map[string]reach.FlowEnd) (flow
 	var j jsonFlow
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if d.Decode(&j) != nil {
-		return flow, `a flow is a JSON object with from, to, port and protocol`
+	if err := d.Decode(&j); err != nil {
+		return flow, "a flow is a JSON object with from, to, port and protocol: " + clean(oneLine(strings.TrimPrefix(err.Error(), "json: ")))
 	}
 	proto, ok := reach.ParseProtocol(strings.ToUpper(j.Protocol))
 	if !ok || j.Port < 1 || j.Port > 65535 {
@@ -143,6 +143,9 @@ func parseFlow(m *reach.Model, text []byte, ends map[string]reach.FlowEnd) (flow
 	flow.Ports = reach.PortsOf(proto, uint16(j.Port), uint16(j.Port))
 	for i, name := range []string{j.From, j.To} {
 		end, known := ends[name]
+		if p, err := netip.ParsePrefix(name); err == nil && !known {
+			end, known = reach.FlowEnd{Range: reach.RangeOf(p)}, true
+		}
 		if !known {
 			list, _, err := findEnd(m, name)
 			if err != nil {
@@ -170,89 +173,13 @@ func flowEnd(m *reach.Model, e reach.End) reach.FlowEnd {
 	return reach.FlowEnd{Workload: m.Workloads[m.Endpoints[e.Endpoint].Members[0].Workload]}
 }
 
-// prove holds the policies against the flows, as they were written and read
-// again, on top of what is there.
-func prove(s, policies *fact.Snapshot, flows []reach.Flow) ([]string, error) {
-	before, after := reach.Pair(s, applied(s, policies), reach.Options{})
-	for _, g := range policies.Gaps() {
-		return nil, fmt.Errorf("the policies that were made cannot be read again: %s", g.Message)
-	}
-	byName := map[string]*reach.Workload{}
-	for _, w := range after.Workloads {
-		byName[w.String()] = w
-	}
-	lost, kept := 0, 0
-	for _, f := range flows {
-		if allowsFlow(before, byName, f) && !allowsFlow(after, byName, f) {
-			lost++
-		} else {
-			kept++
-		}
-	}
-	if lost > 0 {
-		return nil, fmt.Errorf("%d of %d flows would be cut by the policies that were made: they are not written", lost, len(flows))
-	}
-	pairs, open, left := countPairs(before, after)
-	return []string{
-		fmt.Sprintf("%d policies for %s; proven: none of %s is cut by them.", len(policies.Objects()), plural(len(after.Workloads), "workload"), plural(kept, "flow")),
-		fmt.Sprintf("Of %d pairs of workloads %d could connect before, %d can now.", pairs, open, left),
-	}, nil
-}
-
-func allowsFlow(m *reach.Model, byName map[string]*reach.Workload, f reach.Flow) bool {
-	ends := func(e reach.FlowEnd) []reach.End {
-		if e.Workload == nil {
-			if !e.Range.First.IsValid() { // any source: an address that no rule names stands for it
-				return []reach.End{reach.OutsideEnd(netip.AddrFrom4([4]byte{203, 0, 113, 1}))}
-			}
-			return []reach.End{reach.OutsideEnd(e.Range.First), reach.OutsideEnd(e.Range.Last)}
-		}
-		var out []reach.End
-		for _, x := range byName[e.Workload.String()].Endpoints {
-			out = append(out, reach.PodEnd(x))
-		}
-		return out
-	}
-	for _, a := range ends(f.From) {
-		for _, b := range ends(f.To) {
-			if !f.Ports.Within(m.Ports(a, b)) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// countPairs counts pairs of different workloads that can connect on any port.
-func countPairs(before, after *reach.Model) (pairs, open, left int) {
-	count := func(m *reach.Model) int {
-		classes := m.Classes()
-		n := 0
-		for _, c := range m.Connections(classes) {
-			for _, f := range c.From {
-				for _, t := range c.To {
-					n += len(classes[f].Members) * len(classes[t].Members)
-					if f == t {
-						n -= len(classes[f].Members)
-					}
-				}
-			}
-		}
-		return n
-	}
-	w := len(before.Workloads)
-	return w * (w - 1), count(before), count(after)
-}
-
-// wayBack writes, as comments, how to undo each namespace.
+// wayBack writes, as comments, how to undo each namespace: what denies first.
 func wayBack(advice []reach.Advice) string {
 	var b strings.Builder
 	b.WriteString("# Apply in this order, a namespace at a time; nothing that is needed is cut on the way.\n# The way back, in this order:\n")
-	seen := map[string]bool{}
-	for _, a := range advice {
-		if !seen[a.Namespace] {
-			seen[a.Namespace] = true
-			fmt.Fprintf(&b, "#   kubectl -n %[1]s delete networkpolicy default-deny && kubectl -n %[1]s delete networkpolicy -l app.kubernetes.io/managed-by=merlon\n", a.Namespace)
+	for i, a := range advice {
+		if i+1 == len(advice) || advice[i+1].Namespace != a.Namespace { // the last of a namespace denies
+			fmt.Fprintf(&b, "#   kubectl -n %[1]s delete networkpolicy %[2]s && kubectl -n %[1]s delete networkpolicy -l app.kubernetes.io/managed-by=merlon\n", a.Namespace, a.Name)
 		}
 	}
 	return b.String()

@@ -36,6 +36,9 @@ func rulesYAML(b *strings.Builder, field, side string, rules []reach.AdviceRule)
 	fmt.Fprintf(b, "  %s:\n", field)
 	for _, r := range rules {
 		lead := "    - "
+		if r.Comment != "" {
+			b.WriteString("    # " + clean(oneLine(r.Comment)) + "\n")
+		}
 		if len(r.Peers) > 0 {
 			fmt.Fprintf(b, "%s%s:\n", lead, side)
 			lead = "      "
@@ -64,7 +67,15 @@ func rulesYAML(b *strings.Builder, field, side string, rules []reach.AdviceRule)
 
 func peerYAML(b *strings.Builder, p *reach.AdvicePeer) {
 	for _, x := range p.Prefixes {
-		fmt.Fprintf(b, "        - ipBlock: {cidr: %s}\n", quoteYAML(x.String()))
+		except := ""
+		if len(p.Except) > 0 {
+			var list []string
+			for _, e := range p.Except {
+				list = append(list, quoteYAML(e.String()))
+			}
+			except = ", except: [" + strings.Join(list, ", ") + "]"
+		}
+		fmt.Fprintf(b, "        - ipBlock: {cidr: %s%s}\n", quoteYAML(x.String()), except)
 	}
 	if p.Prefixes != nil {
 		return

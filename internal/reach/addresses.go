@@ -50,14 +50,22 @@ func (r Range) Has(a netip.Addr) bool {
 
 // String writes the range as a prefix if it is one, else as "first-last".
 func (r Range) String() string {
-	for n := 0; n <= r.First.BitLen(); n++ {
-		p, err := r.First.Prefix(n)
-		if err == nil && prefixRange(p) == r {
-			return p.String()
-		}
+	first, last := r.First.As16(), r.Last.As16()
+	alike := 0 // bits at the begin
+	for alike < 128 && (first[alike/8]^last[alike/8])&(0x80>>(alike%8)) == 0 {
+		alike++
+	}
+	if p, err := r.First.Prefix(alike - 128 + r.First.BitLen()); err == nil && prefixRange(p) == r {
+		return p.String()
 	}
 	return r.First.String() + "-" + r.Last.String()
 }
+
+// RangeOf returns the addresses of a prefix.
+func RangeOf(p netip.Prefix) Range { return prefixRange(p) }
+
+// Meets reports whether two ranges have an address in common.
+func (r Range) Meets(s Range) bool { return r.Has(s.First) || s.Has(r.First) }
 
 // without cuts a hole into ranges.
 func without(ranges []Range, hole Range) []Range {

@@ -6,11 +6,18 @@ import (
 	"github.com/merlon-security/merlon/internal/fact"
 )
 
+// maxPriority is the largest that the API takes.
+const maxPriority = 1000
+
 // adminPolicy reads AdminNetworkPolicy, BaselineAdminNetworkPolicy (v1alpha1)
 // and ClusterNetworkPolicy (v1alpha2).
 func (r *policyReader) adminPolicy() {
 	p, spec := r.p, r.p.Object.Root.Get(keySpec)
-	p.Priority = spec.Get(fact.K("priority")).Int()
+	priority := spec.Get(fact.K("priority"))
+	p.Priority = priority.Int()
+	if p.Object.Kind != "BaselineAdminNetworkPolicy" && (p.Priority < 0 || p.Priority > maxPriority) {
+		r.gap(priority, "invalid-policy", "a priority goes from 0 to 1000: the API server refuses the policy")
+	}
 	switch tier := spec.Get(fact.K("tier")); {
 	case p.Object.Kind == "BaselineAdminNetworkPolicy":
 		// There is one, without a priority; it decides after all that have one.

@@ -1,7 +1,6 @@
 package reach
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/merlon-security/merlon/internal/fact"
@@ -11,53 +10,47 @@ import (
 // the pods concerned cost; any other change costs a new model. The model given
 // stays as it is.
 func (m *Model) Apply(changes ...fact.Change) *Model {
-	objects := slices.Clone(m.objects)
-	only := true
+	var own, objects []fact.Change
+	only := !m.opts.Described && !slices.ContainsFunc(m.snapshot.Gaps(), isRefusal)
 	for _, c := range changes {
-		if c.Op != fact.Upsert && c.Op != fact.Delete {
-			continue
+		if c.Op == fact.GapOpened || c.Op == fact.GapClosed {
+			own = append(own, c)
+			only = only && !isRefusal(c.Gap)
 		}
-		i := slices.IndexFunc(objects, func(o *fact.Object) bool {
-			return o.Name == c.Object.Name && o.Ref() == c.Object.Ref() && o.Origin == c.Object.Origin
-		})
-		if i >= 0 {
-			objects = slices.Delete(objects, i, i+1)
+		if c.Op == fact.Upsert || c.Op == fact.Delete {
+			own, objects = append(own, c), append(objects, c)
+			only = only && isPolicy(c.Object)
 		}
-		if c.Op == fact.Upsert { // in the order of a snapshot, as a new model would see them
-			at, _ := slices.BinarySearchFunc(objects, c.Object, fact.Compare)
-			objects = slices.Insert(objects, at, c.Object)
+	}
+	after := m.snapshot.Apply(own...)
+	if only {
+		if next := m.applyPolicies(objects); next != nil {
+			next.snapshot = after
+			return next
 		}
-		only = only && isPolicy(c.Object)
 	}
-	if !only || m.opts.Described {
-		return build(objects, m.opts, nil)
-	}
-	if next := m.applyPolicies(objects, changes); next != nil {
-		return next
-	}
-	return build(objects, m.opts, nil)
+	return build(after, m.opts, looks{})
 }
 
 // applyPolicies changes policies only. It returns nil when that cannot be done
-// piecemeal: two policies have one name, or a selector looks at a label that
-// none looked at before.
-func (m *Model) applyPolicies(objects []*fact.Object, changes []fact.Change) *Model {
+// piecemeal: two policies have one name, or a selector or port tells pods apart
+// that were alike before.
+func (m *Model) applyPolicies(changes []fact.Change) *Model {
 	if len(m.policyGap) > 0 {
 		return nil // of two policies of one name
 	}
 	next := *m
-	next.objects, next.Policies = objects, slices.Clone(m.Policies)
-	stale := newSet(len(m.Endpoints))
+	next.Policies = slices.Clone(m.Policies)
+	var stale [directions]set
 	for _, c := range changes {
-		if c.Op != fact.Upsert && c.Op != fact.Delete {
-			continue
-		}
-		i := slices.IndexFunc(next.Policies, func(p *Policy) bool { return p.Object.Name == c.Object.Name && p.Object.Ref() == c.Object.Ref() })
+		i := slices.IndexFunc(next.Policies, func(p *Policy) bool {
+			return p.Object.Name == c.Object.Name && p.Object.Ref() == c.Object.Ref()
+		})
 		if i >= 0 {
 			if next.Policies[i].Object.Origin != c.Object.Origin {
 				return nil
 			}
-			stale.or(next.Policies[i].selected)
+			next.Policies[i].concerns(&stale)
 			next.Policies = slices.Delete(next.Policies, i, i+1)
 		}
 		if c.Op == fact.Delete {
@@ -66,20 +59,42 @@ func (m *Model) applyPolicies(objects []*fact.Object, changes []fact.Change) *Mo
 		p := readPolicy(c.Object, m.world.nodes)
 		p.id = next.nextID
 		next.nextID++
-		next.looked, next.ports = maps.Clone(next.looked), maps.Clone(next.ports)
-		if next.look([]*Policy{p}) {
+		if !next.lookMore(p) {
 			return nil
 		}
-		next.selected = maps.Clone(next.selected)
-		next.resolve(p)
-		stale.or(p.selected)
+		next.resolve(p, map[string]set{})
+		p.concerns(&stale)
 		at, _ := slices.BinarySearchFunc(next.Policies, p, comparePolicies)
 		next.Policies = slices.Insert(next.Policies, at, p)
 	}
 	for d := range next.rows {
-		next.rows[d], next.cache[d] = slices.Clone(next.rows[d]), maps.Clone(next.cache[d])
+		next.rows[d] = slices.Clone(next.rows[d])
 	}
 	next.evaluate(stale)
-	next.gaps = next.allGaps()
+	next.settle()
 	return &next
+}
+
+// concerns adds the endpoints of which a policy limits or opens something.
+func (p *Policy) concerns(stale *[directions]set) {
+	for d := range stale {
+		if p.acts(Direction(d)) {
+			stale[d] = stale[d].or(p.selected)
+		}
+	}
+}
+
+// lookMore makes the model look at what a policy looks at. It returns false
+// when that tells pods apart that are one endpoint.
+func (m *Model) lookMore(p *Policy) bool {
+	all := m.looked.with(p)
+	more := all.without(m.looked)
+	if more.empty() {
+		return true
+	}
+	if m.tellsApart(more) {
+		return false
+	}
+	m.looked, m.index = all, m.index.with(m.Endpoints, more)
+	return true
 }

@@ -9,9 +9,56 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-
-	"github.com/merlon-security/merlon/internal/fact"
 )
+
+// TestBruteForce holds the evaluator equal to the naive one, pod by pod and port
+// by port, over many small random clusters: 2,000, or as many as MERLON_SEEDS says.
+func TestBruteForce(t *testing.T) {
+	seeds := uint64(2000)
+	if n, err := strconv.ParseUint(os.Getenv("MERLON_SEEDS"), 10, 64); err == nil {
+		seeds = n
+	}
+	for seed := range seeds {
+		r := random{rand.New(rand.NewPCG(seed, 7))}
+		c := r.cluster()
+		compare(t, seed, c, New(c.snapshot(), Options{}), samples())
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func compare(t *testing.T, seed uint64, c *bruteCluster, m *Model, addresses []netip.Addr) {
+	t.Helper()
+	at := map[string]int{}
+	for _, w := range m.Workloads {
+		at[w.Namespace+"/"+w.Name] = w.Endpoints[0]
+	}
+	endpoint := func(p *brutePod) int { return at[p.ns+"/"+p.name] }
+	check := func(got Ports, src, dst end, what string) {
+		for proto := range protocols {
+			for port := 1; port <= 17; port++ {
+				want := c.connects(src, dst, proto.String(), port)
+				if got.Has(proto, uint16(port)) != want {
+					t.Errorf("seed %d: %s, %s %d: got %t, want %t (%s)", seed, what, proto, port, !want, want, got)
+					return
+				}
+			}
+		}
+	}
+	for i := range c.pods {
+		a := &c.pods[i]
+		for k := range c.pods {
+			if b := &c.pods[k]; i != k {
+				check(m.Between(endpoint(a), endpoint(b)), end{pod: a}, end{pod: b}, fmt.Sprintf("%s/%s → %s/%s", a.ns, a.name, b.ns, b.name))
+			}
+		}
+		for _, x := range addresses {
+			check(m.From(x, endpoint(a)), end{addr: x}, end{pod: a}, fmt.Sprintf("%s → %s", x, a.name))
+			check(m.To(endpoint(a), x), end{pod: a}, end{addr: x}, fmt.Sprintf("%s → %s", a.name, x))
+		}
+	}
+}
 
 // The types below are a second, naive reading of the API documentation: every
 // question is answered for one pod, one peer, one protocol and one port, by
@@ -305,238 +352,3 @@ var samples = sync.OnceValue(func() []netip.Addr {
 	}
 	return out
 })
-
-// random makes small clusters with much overlap.
-type random struct{ *rand.Rand }
-
-func (r random) one(list ...string) string { return list[r.IntN(len(list))] }
-
-func (r random) labels() map[string]string {
-	out := map[string]string{}
-	for _, k := range []string{"app", "tier", "env"} {
-		if r.IntN(3) > 0 {
-			out[k] = r.one("a", "b", "c")
-		}
-	}
-	return out
-}
-
-func (r random) selector() *bruteSelector {
-	s := &bruteSelector{labels: map[string]string{}}
-	if r.IntN(3) > 0 {
-		s.labels[r.one("app", "tier", "env")] = r.one("a", "b", "c")
-	}
-	if r.IntN(4) == 0 {
-		e := bruteExpr{key: r.one("app", "tier", "env"), op: r.one("In", "NotIn", "Exists", "DoesNotExist")}
-		if e.op == "In" || e.op == "NotIn" {
-			e.values = []string{r.one("a", "b", "c"), r.one("a", "b", "c")}
-		}
-		s.exprs = append(s.exprs, e)
-	}
-	return s
-}
-
-func (r random) portRule(admin bool) brutePortRule {
-	p := brutePortRule{proto: r.one("TCP", "UDP", "SCTP"), port: 1 + r.IntN(12)}
-	switch r.IntN(5) {
-	case 0:
-		p.end = p.port + r.IntN(5)
-	case 1:
-		p.name = r.one("http", "dns", "admin")
-	case 2:
-		if !admin {
-			p.everything = true
-		}
-	}
-	return p
-}
-
-func (r random) peer(kind string, egress bool) brutePeer {
-	if r.IntN(4) == 0 && (kind == "NetworkPolicy" || egress) {
-		x := brutePeer{cidr: r.one("0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "192.168.0.0/24", "::/0", "2001:db8::/32")}
-		if kind == "NetworkPolicy" {
-			switch {
-			case x.cidr == "10.0.0.0/8" && r.IntN(2) == 0:
-				x.except = []string{"10.1.0.0/16"}
-			case x.cidr == "0.0.0.0/0" && r.IntN(2) == 0:
-				x.except = []string{"10.0.0.0/8", "192.168.0.128/25"}
-			}
-		}
-		return x
-	}
-	x := brutePeer{}
-	if kind != "NetworkPolicy" {
-		x.ns = r.selector()
-		if r.IntN(2) == 0 {
-			x.pod = r.selector()
-		}
-		return x
-	}
-	if r.IntN(2) == 0 {
-		x.ns = r.selector()
-	}
-	if x.ns == nil || r.IntN(2) == 0 {
-		x.pod = r.selector()
-	}
-	return x
-}
-
-func (r random) rules(kind string, egress bool) []bruteRule {
-	var out []bruteRule
-	for range r.IntN(3) {
-		x := bruteRule{action: "Allow"}
-		if kind != "NetworkPolicy" {
-			x.action = r.one("Allow", "Deny", "Pass")
-		}
-		for range r.IntN(3) {
-			x.peers = append(x.peers, r.peer(kind, egress))
-		}
-		if kind != "NetworkPolicy" && len(x.peers) == 0 {
-			x.peers = []brutePeer{r.peer(kind, egress)}
-		}
-		for range r.IntN(3) {
-			x.ports = append(x.ports, r.portRule(kind != "NetworkPolicy"))
-		}
-		x.anyPort = len(x.ports) == 0
-		out = append(out, x)
-	}
-	return out
-}
-
-func (r random) cluster() *bruteCluster {
-	c := &bruteCluster{namespaces: map[string]map[string]string{}}
-	for i := range 1 + r.IntN(3) {
-		c.namespaces[fmt.Sprintf("ns%d", i)] = r.labels()
-	}
-	ns := func() string { return fmt.Sprintf("ns%d", r.IntN(len(c.namespaces))) }
-	for i := range 1 + r.IntN(6) {
-		p := brutePod{ns: ns(), name: fmt.Sprintf("pod%d", i), labels: r.labels(), host: r.IntN(8) == 0}
-		for _, name := range []string{"http", "dns", "admin", ""} {
-			if r.IntN(2) == 0 {
-				p.ports = append(p.ports, brutePort{name, r.one("TCP", "UDP", "SCTP"), 1 + r.IntN(12)})
-			}
-		}
-		c.pods = append(c.pods, p)
-	}
-	baseline := false // there is one at most
-	for i := range r.IntN(6) {
-		p := r.policy(i, ns())
-		if p.kind == "BaselineAdminNetworkPolicy" {
-			if baseline {
-				continue
-			}
-			baseline = true
-		}
-		c.policies = append(c.policies, p)
-	}
-	return c
-}
-
-func (r random) policy(i int, ns string) brutePolicy {
-	p := brutePolicy{name: fmt.Sprintf("policy%d", i), priority: i}
-	switch r.IntN(6) {
-	case 0:
-		p.kind, p.tier = "AdminNetworkPolicy", "Admin"
-	case 1:
-		p.kind, p.tier = "ClusterNetworkPolicy", r.one("Admin", "Baseline")
-	case 2:
-		p.kind, p.tier, p.name, p.priority = "BaselineAdminNetworkPolicy", "Baseline", "default", 1000
-	default:
-		p.kind, p.ns, p.subPod = "NetworkPolicy", ns, r.selector()
-		switch r.IntN(4) {
-		case 0:
-			p.types = []string{"Ingress"}
-		case 1:
-			p.types = []string{"Egress"}
-		case 2:
-			p.types = []string{"Ingress", "Egress"}
-		}
-	}
-	if p.kind != "NetworkPolicy" {
-		p.subNS = r.selector()
-		if r.IntN(2) == 0 {
-			p.subPod = r.selector()
-		}
-	}
-	p.ingress, p.egress = r.rules(p.kind, false), r.rules(p.kind, true)
-	return p
-}
-
-// TestBruteForce holds the evaluator equal to the naive one, pod by pod and port
-// by port, over many small random clusters: 2,000, or as many as MERLON_SEEDS says.
-func TestBruteForce(t *testing.T) {
-	seeds := uint64(2000)
-	if n, err := strconv.ParseUint(os.Getenv("MERLON_SEEDS"), 10, 64); err == nil {
-		seeds = n
-	}
-	for seed := range seeds {
-		r := random{rand.New(rand.NewPCG(seed, 7))}
-		c := r.cluster()
-		compare(t, seed, c, New(c.snapshot(), Options{}), samples())
-		if t.Failed() {
-			return
-		}
-	}
-}
-
-func compare(t *testing.T, seed uint64, c *bruteCluster, m *Model, addresses []netip.Addr) {
-	t.Helper()
-	at := map[string]int{}
-	for _, w := range m.Workloads {
-		at[w.Namespace+"/"+w.Name] = w.Endpoints[0]
-	}
-	endpoint := func(p *brutePod) int { return at[p.ns+"/"+p.name] }
-	check := func(got Ports, src, dst end, what string) {
-		for proto := range protocols {
-			for port := 1; port <= 17; port++ {
-				want := c.connects(src, dst, proto.String(), port)
-				if got.Has(proto, uint16(port)) != want {
-					t.Errorf("seed %d: %s, %s %d: got %t, want %t (%s)", seed, what, proto, port, !want, want, got)
-					return
-				}
-			}
-		}
-	}
-	for i := range c.pods {
-		a := &c.pods[i]
-		for k := range c.pods {
-			if b := &c.pods[k]; i != k {
-				check(m.Between(endpoint(a), endpoint(b)), end{pod: a}, end{pod: b}, fmt.Sprintf("%s/%s → %s/%s", a.ns, a.name, b.ns, b.name))
-			}
-		}
-		for _, x := range addresses {
-			check(m.From(x, endpoint(a)), end{addr: x}, end{pod: a}, fmt.Sprintf("%s → %s", x, a.name))
-			check(m.To(endpoint(a), x), end{pod: a}, end{addr: x}, fmt.Sprintf("%s → %s", a.name, x))
-		}
-	}
-}
-
-func (c *bruteCluster) snapshot() *fact.Snapshot {
-	var changes []fact.Change
-	add := func(doc map[string]any) {
-		changes = append(changes, fact.Change{Op: fact.Upsert, Object: object(doc, len(changes))})
-	}
-	for _, ns := range sortedKeys(c.namespaces) {
-		add(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": ns, "labels": anyMap(c.namespaces[ns])}})
-	}
-	for _, p := range c.pods {
-		add(p.document())
-	}
-	for i := range c.policies {
-		add(c.policies[i].document())
-	}
-	return (&fact.Snapshot{}).Apply(changes...)
-}
-
-func (p *brutePod) document() map[string]any {
-	var ports []any
-	for _, x := range p.ports {
-		e := map[string]any{"containerPort": x.number, "protocol": x.proto}
-		if x.name != "" {
-			e["name"] = x.name
-		}
-		ports = append(ports, e)
-	}
-	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": p.name, "namespace": p.ns, "labels": anyMap(p.labels)},
-		"spec": map[string]any{"hostNetwork": p.host, "containers": []any{map[string]any{"name": "c", "ports": ports}}}}
-}

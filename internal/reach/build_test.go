@@ -64,6 +64,36 @@ func anyList(list []string) []any {
 	return out
 }
 
+func (c *bruteCluster) snapshot() *fact.Snapshot {
+	var changes []fact.Change
+	add := func(doc map[string]any) {
+		changes = append(changes, fact.Change{Op: fact.Upsert, Object: object(doc, len(changes))})
+	}
+	for _, ns := range sortedKeys(c.namespaces) {
+		add(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": ns, "labels": anyMap(c.namespaces[ns])}})
+	}
+	for _, p := range c.pods {
+		add(p.document())
+	}
+	for i := range c.policies {
+		add(c.policies[i].document())
+	}
+	return (&fact.Snapshot{}).Apply(changes...)
+}
+
+func (p *brutePod) document() map[string]any {
+	var ports []any
+	for _, x := range p.ports {
+		e := map[string]any{"containerPort": x.number, "protocol": x.proto}
+		if x.name != "" {
+			e["name"] = x.name
+		}
+		ports = append(ports, e)
+	}
+	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": p.name, "namespace": p.ns, "labels": anyMap(p.labels)},
+		"spec": map[string]any{"hostNetwork": p.host, "containers": []any{map[string]any{"name": "c", "ports": ports}}}}
+}
+
 func (s *bruteSelector) document() map[string]any {
 	out := map[string]any{}
 	if len(s.labels) > 0 {

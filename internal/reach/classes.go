@@ -1,9 +1,7 @@
 package reach
 
 import (
-	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -126,20 +124,6 @@ func (r *row) number(ids map[string]int, seen map[string]bool, sets *[]set) int 
 	return n
 }
 
-// contents is a digest of all of a row: equal rows have equal ones.
-func (r *row) contents() string {
-	var b bytes.Buffer
-	for _, p := range r.pods {
-		fmt.Fprintf(&b, "%q%q%q:", p.ports.p[0], p.ports.p[1], p.ports.p[2])
-		b.WriteString(p.pods.key())
-	}
-	for _, n := range r.nets {
-		fmt.Fprintf(&b, "%s-%s%q", n.First, n.Last, n.ports.p)
-	}
-	sum := sha256.Sum256(b.Bytes())
-	return string(sum[:])
-}
-
 // manyClasses is from where on a list is made by columns alone: telling it by
 // rows as well, for fewer lines, costs the square of the classes.
 const manyClasses = 400
@@ -181,107 +165,6 @@ func (m *Model) matrix(classes []Class) *matrix[Ports] {
 	return x
 }
 
-// columns returns, for each class, which classes may reach it on which ports.
-// Classes are given by one of their endpoints each; -1 is a class of none. It
-// takes the sources that have one egress row together. Of the sources of a class
-// only those count that wanted returns; without wanted, all.
-func (m *Model) columns(reps []int, wanted func(class int) set) [][]part[Ports] {
-	n := len(reps)
-	classesOf := make([][]int, len(m.Endpoints)) // in a comparison, one endpoint may stand for several
-	var hosts []int
-	type group struct {
-		row     *row
-		members set
-	}
-	var groups []group
-	at := map[string]int{}
-	for k, e := range reps {
-		if e < 0 {
-			continue
-		}
-		if classesOf[e] = append(classesOf[e], k); m.Endpoints[e].HostNetwork && len(classesOf[e]) == 1 {
-			hosts = append(hosts, e)
-		}
-		r := m.rows[Egress][e]
-		g, ok := at[r.id]
-		if !ok {
-			g = len(groups)
-			at[r.id] = g
-			groups = append(groups, group{r, newSet(n)})
-		}
-		groups[g].members.add(k)
-	}
-	parts := map[string][]part[Ports]{}
-	out := make([][]part[Ports], n)
-	x := &lines{matrix[Ports]{rows: out}}
-	for k, e := range reps {
-		if e < 0 {
-			continue
-		}
-		var only set
-		if wanted != nil {
-			if only = wanted(k); only.empty() {
-				continue
-			}
-		}
-		in := m.rows[Ingress][e]
-		if _, ok := parts[in.id]; !ok {
-			parts[in.id] = x.sources(m, in, classesOf, hosts)
-		}
-		for _, from := range parts[in.id] {
-			if only != nil {
-				from.set = from.set.and(only)
-			}
-			if from.set.count() < len(groups) {
-				for s := range from.set.all() {
-					if p := m.rows[Egress][reps[s]].of(m, e).And(from.key); !p.Empty() {
-						out[k] = x.addTo(out[k], p, s)
-					}
-				}
-				continue
-			}
-			for _, g := range groups {
-				if p := g.row.of(m, e).And(from.key); !p.Empty() && g.members.meets(from.set) {
-					out[k] = x.addAll(out[k], p, g.members.and(from.set))
-				}
-			}
-		}
-	}
-	return out
-}
-
-// lines are columns under way.
-type lines struct{ matrix[Ports] }
-
-// sources returns which classes an ingress row lets in, by ports.
-func (x *lines) sources(m *Model, r *row, classesOf [][]int, hosts []int) []part[Ports] {
-	var out []part[Ports]
-	for _, p := range r.pods {
-		if p.ports.Empty() {
-			continue
-		}
-		in := newSet(len(x.rows))
-		for e := range p.pods.all() {
-			if !m.Endpoints[e].HostNetwork {
-				for _, k := range classesOf[e] {
-					in.add(k)
-				}
-			}
-		}
-		if !in.empty() {
-			out = append(out, part[Ports]{p.ports, in})
-		}
-	}
-	for _, e := range hosts {
-		if p := r.ofHost(m.Endpoints[e]); !p.Empty() {
-			for _, k := range classesOf[e] {
-				out = x.addTo(out, p, k)
-			}
-		}
-	}
-	return out
-}
-
 // first returns an endpoint of each class.
 func first(classes []Class) []int {
 	out := make([]int, len(classes))
@@ -293,7 +176,13 @@ func first(classes []Class) []int {
 
 // matrix holds what is between some things, for telling it in few blocks.
 type matrix[K comparable] struct {
-	rows, columns [][]part[K]
+	rows, columns []line[K]
+}
+
+// line is one row or column of a matrix: what it holds, each with where.
+type line[K comparable] struct {
+	parts []part[K]
+	at    map[K]int // where a key is, once they are many
 }
 
 type part[K comparable] struct {
@@ -301,39 +190,51 @@ type part[K comparable] struct {
 	set set
 }
 
+// of returns the place of a key.
+func (l *line[K]) of(key K) *set {
+	const few = 8
+	i := -1
+	if l.at != nil {
+		if n, ok := l.at[key]; ok {
+			i = n
+		}
+	} else {
+		i = slices.IndexFunc(l.parts, func(p part[K]) bool { return p.key == key })
+	}
+	if i < 0 {
+		i = len(l.parts)
+		l.parts = append(l.parts, part[K]{key: key})
+		if l.at != nil {
+			l.at[key] = i
+		} else if len(l.parts) > few {
+			l.at = map[K]int{}
+			for n, p := range l.parts {
+				l.at[p.key] = n
+			}
+		}
+	}
+	return &l.parts[i].set
+}
+
+// add adds places to a key.
+func (l *line[K]) add(key K, s set) {
+	to := l.of(key)
+	*to = to.or(s)
+}
+
 func newMatrix[K comparable](n int) *matrix[K] {
-	return &matrix[K]{make([][]part[K], n), make([][]part[K], n)}
+	return &matrix[K]{make([]line[K], n), make([]line[K], n)}
 }
 
 func (x *matrix[K]) add(i, k int, key K) {
-	x.rows[i] = x.addTo(x.rows[i], key, k)
-	x.columns[k] = x.addTo(x.columns[k], key, i)
-}
-
-func (x *matrix[K]) addTo(list []part[K], key K, i int) []part[K] {
-	k := slices.IndexFunc(list, func(p part[K]) bool { return p.key == key })
-	if k < 0 {
-		k = len(list)
-		list = append(list, part[K]{key, newSet(len(x.rows))})
-	}
-	list[k].set.add(i)
-	return list
-}
-
-func (x *matrix[K]) addAll(list []part[K], key K, s set) []part[K] {
-	for i := range list {
-		if list[i].key == key {
-			list[i].set.or(s)
-			return list
-		}
-	}
-	return append(list, part[K]{key, s})
+	x.rows[i].of(key).add(k)
+	x.columns[k].of(key).add(i)
 }
 
 // fill adds the meeting of a thing with itself where nothing is told about it
 // and the block around it gets whole: a single pod reaches itself anyway.
 func (x *matrix[K]) fill(i int, key K) {
-	if slices.ContainsFunc(x.rows[i], func(p part[K]) bool { return p.key == key }) {
+	if slices.ContainsFunc(x.rows[i].parts, func(p part[K]) bool { return p.key == key }) {
 		x.add(i, i, key)
 	}
 }
@@ -363,15 +264,15 @@ func sortBlocks[K comparable](list []block[K]) {
 }
 
 // fold joins lines of a matrix that hold the same.
-func fold[K comparable](lines [][]part[K]) []block[K] {
+func fold[K comparable](lines []line[K]) []block[K] {
 	type key struct {
 		key K
 		set string
 	}
 	at := map[key]int{}
 	var out []block[K]
-	for i, parts := range lines {
-		for _, p := range parts {
+	for i, l := range lines {
+		for _, p := range l.parts {
 			to := key{p.key, p.set.key()}
 			k, ok := at[to]
 			if !ok {
@@ -391,28 +292,46 @@ func (m *Model) OutsideConnections(classes []Class) []OutsideConnection {
 	var out []OutsideConnection
 	for d := range directions {
 		at := map[string]int{}
+		ofRow := map[string][]int{} // lines, by the contents of a row
 		for i, c := range classes {
-			byPorts := map[Ports][]Range{}
-			var order []Ports
-			for _, x := range m.rows[d][c.Endpoints[0]].nets {
-				if !x.ports.Empty() {
-					if byPorts[x.ports] == nil {
-						order = append(order, x.ports)
+			r := m.rows[d][c.Endpoints[0]]
+			lines, known := ofRow[r.id]
+			if !known {
+				for _, x := range r.outside() {
+					key := fmt.Sprint(x.Ports.p, x.Ranges)
+					k, ok := at[key]
+					if !ok {
+						k = len(out)
+						at[key] = k
+						x.Direction = d
+						out = append(out, x)
 					}
-					byPorts[x.ports] = append(byPorts[x.ports], x.Range)
+					lines = append(lines, k)
 				}
+				ofRow[r.id] = lines
 			}
-			for _, p := range order {
-				key := fmt.Sprint(p.p, byPorts[p])
-				k, ok := at[key]
-				if !ok {
-					k = len(out)
-					at[key] = k
-					out = append(out, OutsideConnection{Direction: d, Ranges: byPorts[p], Ports: p})
-				}
+			for _, k := range lines {
 				out[k].Classes = append(out[k].Classes, i)
 			}
 		}
+	}
+	return out
+}
+
+// outside returns the addresses of a row by what is allowed with them.
+func (r *row) outside() (out []OutsideConnection) {
+	at := map[Ports]int{}
+	for _, x := range r.nets {
+		if x.ports.Empty() {
+			continue
+		}
+		k, ok := at[x.ports]
+		if !ok {
+			k = len(out)
+			at[x.ports] = k
+			out = append(out, OutsideConnection{Ports: x.ports})
+		}
+		out[k].Ranges = append(out[k].Ranges, x.Range)
 	}
 	return out
 }

@@ -115,7 +115,7 @@ type change struct{ before, after Ports }
 // all, or, where its own policies allow the same, those whose policies do not.
 func (x *differ) concerned() func(class int) set {
 	n := len(x.classes)
-	all, some := fullSet(n), newSet(n)
+	all, some := fullSet(n), set(nil)
 	for k, c := range x.classes {
 		if !x.alike(Egress, c[0]) {
 			some.add(k)
@@ -133,7 +133,7 @@ func (x *differ) concerned() func(class int) set {
 func (x *differ) inside() {
 	n := len(x.classes)
 	concerned := x.concerned()
-	var columns [2][][]part[Ports]
+	var columns [2][]line[Ports]
 	for side, m := range x.models {
 		reps := make([]int, n)
 		for k, c := range x.classes {
@@ -141,19 +141,18 @@ func (x *differ) inside() {
 		}
 		columns[side] = m.columns(reps, concerned)
 	}
-	lines := make([][]part[change], n)
-	grid := &matrix[change]{rows: lines}
+	lines := make([]line[change], n)
 	for k, c := range x.classes {
 		if concerned(k).empty() {
 			continue
 		}
 		rest := [2]set{concerned(k), concerned(k)} // who may not reach it at all
 		for side := range columns {
-			for _, p := range columns[side][k] {
+			for _, p := range columns[side][k].parts {
 				rest[side] = rest[side].minus(p.set)
 			}
 		}
-		all := [2][]part[Ports]{append(columns[0][k], part[Ports]{set: rest[0]}), append(columns[1][k], part[Ports]{set: rest[1]})}
+		all := [2][]part[Ports]{append(columns[0][k].parts, part[Ports]{set: rest[0]}), append(columns[1][k].parts, part[Ports]{set: rest[1]})}
 		for _, p := range all[0] {
 			for _, q := range all[1] {
 				if p.key == q.key || !p.set.meets(q.set) {
@@ -161,10 +160,10 @@ func (x *differ) inside() {
 				}
 				both := p.set.and(q.set)
 				if len(c) == 1 {
-					both[k/64] &^= 1 << (k % 64) // a single workload with itself
+					both = both.minus(setOf(k)) // a single workload with itself
 				}
 				if !both.empty() {
-					lines[k] = grid.addAll(lines[k], change{p.key, q.key}, both)
+					lines[k].add(change{p.key, q.key}, both)
 				}
 			}
 		}
@@ -186,53 +185,78 @@ func (x *differ) names(classes []int) []string {
 	return out
 }
 
+// outside compares what the classes exchange with addresses outside.
 func (x *differ) outside(d Direction) {
 	at := map[string]int{}
+	ofRows := map[[2]string][]int{} // lines, by the contents of two rows
 	first := len(x.d.Outside)
 	for k, c := range x.classes {
 		if x.alike(d, c[0]) {
 			continue
 		}
-		var all []Range
+		var rows [2]*row
+		var ids [2]string
 		for side, m := range x.models {
 			if e := c[0].at[side]; e >= 0 {
-				for _, n := range m.rows[d][e].nets {
-					all = append(all, n.Range)
-				}
+				rows[side] = m.rows[d][e]
+				ids[side] = rows[side].id
 			}
 		}
-		byChange := map[change][]Range{}
-		var order []change
-		for _, r := range cut(all) {
-			var p [2]Ports
-			for side, m := range x.models {
-				if e := c[0].at[side]; e >= 0 {
-					p[side] = m.rows[d][e].at(r.First)
+		lines, known := ofRows[ids]
+		if !known {
+			for _, o := range outsideChanges(rows) {
+				text := fmt.Sprint(o.Before, o.After, o.Ranges)
+				n, ok := at[text]
+				if !ok {
+					n = len(x.d.Outside)
+					at[text] = n
+					o.Direction = d
+					x.d.Outside = append(x.d.Outside, o)
 				}
+				lines = append(lines, n)
 			}
-			key := change{p[0], p[1]}
-			if p[0] == p[1] {
-				continue
-			}
-			if byChange[key] == nil {
-				order = append(order, key)
-			}
-			byChange[key] = appendRange(byChange[key], r)
+			ofRows[ids] = lines
 		}
-		for _, key := range order {
-			text := fmt.Sprint(key, byChange[key])
-			n, ok := at[text]
-			if !ok {
-				n = len(x.d.Outside)
-				at[text] = n
-				x.d.Outside = append(x.d.Outside, OutsideChange{d, nil, byChange[key], key.before, key.after})
-			}
+		for _, n := range lines {
 			x.d.Outside[n].Workloads = append(x.d.Outside[n].Workloads, x.names([]int{k})...)
 		}
 	}
 	for i := first; i < len(x.d.Outside); i++ {
 		slices.Sort(x.d.Outside[i].Workloads)
 	}
+}
+
+// outsideChanges compares two rows, of which one may be missing.
+func outsideChanges(rows [2]*row) (out []OutsideChange) {
+	var all []Range
+	for _, r := range rows {
+		if r != nil {
+			for _, n := range r.nets {
+				all = append(all, n.Range)
+			}
+		}
+	}
+	at := map[change]int{}
+	for _, r := range cut(all) {
+		var p [2]Ports
+		for side := range rows {
+			if rows[side] != nil {
+				p[side] = rows[side].at(r.First)
+			}
+		}
+		if p[0] == p[1] {
+			continue
+		}
+		key := change{p[0], p[1]}
+		n, ok := at[key]
+		if !ok {
+			n = len(out)
+			at[key] = n
+			out = append(out, OutsideChange{Before: p[0], After: p[1]})
+		}
+		out[n].Ranges = appendRange(out[n].Ranges, r)
+	}
+	return out
 }
 
 // appendRange adds a range, as one with the last where they touch.

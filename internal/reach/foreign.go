@@ -49,6 +49,19 @@ func (f *Foreign) gap() fact.Gap {
 	return gapAt(f.Object, fact.Value{}, "not-evaluated", f.Object.GroupKind()+" is not evaluated: it may allow less, or more, than is told for "+about)
 }
 
+// isUnordered reports whether a policy or another of its priority may come first.
+func (m *Model) isUnordered(p *Policy) bool {
+	if m.unordered[p] != nil {
+		return true
+	}
+	for _, first := range m.unordered {
+		if first == p {
+			return true
+		}
+	}
+	return false
+}
+
 // Taints returns what could make the answers about an endpoint differ from what
 // is told: policies that are not evaluated, or not in whole.
 func (m *Model) Taints(endpoint int) []*fact.Object {
@@ -60,7 +73,7 @@ func (m *Model) Taints(endpoint int) []*fact.Object {
 		}
 	}
 	for _, p := range m.Policies {
-		if p.tainted && (p.selected.has(endpoint) || !p.subject.pods) {
+		if (p.tainted || m.isUnordered(p)) && (p.selected.has(endpoint) || !p.subject.pods) {
 			out = append(out, p.Object)
 		}
 	}

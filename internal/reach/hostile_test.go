@@ -2,6 +2,7 @@ package reach
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -180,4 +181,72 @@ func FuzzPorts(f *testing.F) {
 			t.Fatalf("%s: parts are not the whole (%s)", p, q)
 		}
 	})
+}
+
+// TestRangeText holds that a range that is a prefix is written as one.
+func TestRangeText(t *testing.T) {
+	for _, s := range []string{"0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32", "128.0.0.0/1", "::/0", "2001:db8::/33", "::1/128"} {
+		r, err := parseCIDR(s)
+		if err != nil || r.String() != s {
+			t.Errorf("%s: %s, %v", s, r, err)
+		}
+	}
+	for _, x := range [][2]string{{"10.0.0.0", "10.0.0.2"}, {"0.0.0.1", "255.255.255.255"}, {"::1", "::2"}, {"10.0.0.1", "10.0.0.2"}} {
+		r := Range{netip.MustParseAddr(x[0]), netip.MustParseAddr(x[1])}
+		if want := x[0] + "-" + x[1]; r.String() != want {
+			t.Errorf("%s, want %s", r, want)
+		}
+	}
+}
+
+// TestRefused holds that a policy which the API server refuses for the type of a
+// value taints what it is about, whether it comes at once or as a change.
+func TestRefused(t *testing.T) {
+	docs := []map[string]any{podDoc("shop", "web", nil), podDoc("other", "api", nil), policyDoc("shop", "p", map[string]any{"podSelector": map[string]any{}})}
+	whole := snapshotOf(docs...)
+	refused := fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: "wrong-type", File: "test.yaml", Pos: fact.Pos{Line: 3}, Message: "spec.ingress: expected list, found map"}}
+	elsewhere := fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: "wrong-type", File: "other.yaml", Pos: fact.Pos{Line: 3}}}
+	for name, m := range map[string]*Model{"new": New(whole.Apply(refused), Options{}), "change": New(whole, Options{}).Apply(refused)} {
+		if len(m.Taints(0)) != 1 || len(m.Taints(1)) != 0 || len(m.Gaps()) != 1 || m.Gaps()[0].Kind != "refused-policy" {
+			t.Errorf("%s: taints %v, %v; gaps %v", name, m.Taints(0), m.Taints(1), m.Gaps())
+		}
+	}
+	if m := New(whole.Apply(elsewhere), Options{}); len(m.Gaps()) != 0 {
+		t.Errorf("another file: %v", m.Gaps())
+	}
+}
+
+// TestSamePriority holds that two policies of one priority, of which either may
+// decide, are told, and taint what both are about.
+func TestSamePriority(t *testing.T) {
+	admin := func(name string, priority int, ns string) map[string]any {
+		in := map[string]any{"namespaces": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": ns}}}
+		return map[string]any{"apiVersion": adminGroup + "/v1alpha1", "kind": "AdminNetworkPolicy", "metadata": map[string]any{"name": name},
+			"spec": map[string]any{"priority": priority, "subject": in, "ingress": []any{map[string]any{"action": "Deny", "from": []any{in}}}}}
+	}
+	pods := []map[string]any{podDoc("shop", "web", nil), podDoc("other", "api", nil)}
+	for _, c := range []struct {
+		name string
+		add  map[string]any
+		kind string
+	}{
+		{"same", admin("b", 5, "shop"), "same-priority"}, {"another", admin("b", 6, "shop"), ""}, {"other pods", admin("b", 5, "other"), ""}, {"too high", admin("b", 1001, "other"), "invalid-policy"},
+	} {
+		s := snapshotOf(append(pods[:2:2], admin("a", 5, "shop"))...)
+		change := fact.Change{Op: fact.Upsert, Object: object(c.add, 9)}
+		for how, m := range map[string]*Model{"new": New(s.Apply(change), Options{}), "change": New(s, Options{}).Apply(change)} {
+			var kinds []string
+			for _, g := range m.Gaps() {
+				if g.Kind != "unknown-namespace" {
+					kinds = append(kinds, g.Kind)
+				}
+			}
+			if got := strings.Join(kinds, " "); got != c.kind {
+				t.Errorf("%s, %s: %q", c.name, how, got)
+			}
+			if want := map[string]int{"same-priority": 2}[c.kind]; len(m.Taints(0)) != want {
+				t.Errorf("%s, %s: web has taints %v", c.name, how, m.Taints(0))
+			}
+		}
+	}
 }

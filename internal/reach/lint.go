@@ -45,7 +45,7 @@ func (m *Model) lintPolicy(p *Policy) (out []Problem) {
 		}
 		out = append(out, Problem{kind, p, v, fmt.Sprintf(format, args...)})
 	}
-	if p.selected.empty() && !(p.Tier == Namespace && m.byNS[p.Object.InNamespace()] == nil) {
+	if p.selected.empty() && !(p.Tier == Namespace && m.index.namespaces[p.namespace] == nil) {
 		add("selects-nothing", p.subject.value, "it selects no pod of the input")
 	}
 	for d, rules := range p.Rules {
@@ -71,7 +71,7 @@ func (m *Model) lintPolicy(p *Policy) (out []Problem) {
 
 func (m *Model) lintRule(r *Rule, add func(kind string, v fact.Value, format string, args ...any)) {
 	for _, x := range r.peers {
-		if x.pods && len(x.ranges) == 0 && m.selectedBy(x) {
+		if x.pods && len(x.ranges) == 0 && x.selected.empty() {
 			add("peer-selects-nothing", x.value, "this peer selects no pod of the input")
 		}
 	}
@@ -79,15 +79,10 @@ func (m *Model) lintRule(r *Rule, add func(kind string, v fact.Value, format str
 		add("rule-never-matches", r.Value, "no pod or address is a peer of this rule")
 	}
 	for _, x := range r.ports {
-		if x.name != "" && m.named[x.name] == nil {
+		if x.name != "" && m.index.named[x.name] == nil {
 			add("unknown-port", x.value, "no container of the input has a port named %s", clip(x.name))
 		}
 	}
-}
-
-func (m *Model) selectedBy(x peer) bool {
-	s, ok := m.selected[x.key()]
-	return ok && s.empty()
 }
 
 // cancels returns a policy that allows everything to all that p denies
@@ -97,7 +92,7 @@ func (m *Model) cancels(p *Policy, d Direction) *Policy {
 		return nil
 	}
 	for _, q := range m.Policies {
-		if q.Tier == Namespace && p.selected.minus(q.selected).empty() &&
+		if q.Tier == Namespace && p.selected.within(q.selected) &&
 			slices.ContainsFunc(q.Rules[d], func(r *Rule) bool { return r.anyPeer && r.anyPort }) {
 			return q
 		}
@@ -162,11 +157,11 @@ func covered(rules []*Rule) (out []Problem) {
 
 // covers reports whether r is about everything that s is about.
 func (r *Rule) covers(s *Rule) bool {
-	if !s.Policy.selected.minus(r.Policy.selected).empty() {
+	if !s.Policy.selected.within(r.Policy.selected) {
 		return false
 	}
 	if !r.anyPeer {
-		if s.anyPeer || !s.pods.minus(r.pods).empty() {
+		if s.anyPeer || !s.pods.within(r.pods) {
 			return false
 		}
 		rest := s.ranges

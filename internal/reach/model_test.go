@@ -3,9 +3,8 @@ package reach
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
-
-	"github.com/merlon-security/merlon/internal/fact"
 )
 
 // same compares two models over everything that they answer.
@@ -32,35 +31,6 @@ func same(t *testing.T, what string, a, b *Model) {
 	}
 	if fmt.Sprint(a.Gaps()) != fmt.Sprint(b.Gaps()) {
 		t.Fatalf("%s: gaps differ:\n%v\n%v", what, a.Gaps(), b.Gaps())
-	}
-}
-
-// TestApply holds a changed model equal to one made anew, through sequences of
-// random changes of policies.
-func TestApply(t *testing.T) {
-	piecemeal := 0
-	for seed := range uint64(150) {
-		r := random{rand.New(rand.NewPCG(seed, 11))}
-		c := r.cluster()
-		s := c.snapshot()
-		m := New(s, Options{})
-		for step := range 12 {
-			p := r.policy(r.IntN(6), "ns0")
-			change := fact.Change{Op: fact.Upsert, Object: object(p.document(), 1000+r.IntN(6))}
-			if old := s.Objects(); r.IntN(3) == 0 && isPolicy(old[len(old)-1]) {
-				change = fact.Change{Op: fact.Delete, Object: old[len(old)-1]}
-			}
-			s = s.Apply(change)
-			before := m
-			m = m.Apply(change)
-			if len(m.world.pods) > 0 && m.world == before.world {
-				piecemeal++
-			}
-			same(t, fmt.Sprintf("seed %d, step %d", seed, step), m, New(s, Options{}))
-		}
-	}
-	if piecemeal < 500 {
-		t.Errorf("only %d changes were applied piecemeal", piecemeal)
 	}
 }
 
@@ -180,4 +150,75 @@ func TestDiff(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestExposure holds what is told about described pods equal to the definition:
+// a set is told when no wider one has the same answer.
+func TestExposure(t *testing.T) {
+	told := 0
+	for seed := range uint64(300) {
+		r := random{rand.New(rand.NewPCG(seed, 23))}
+		m := New(r.cluster().snapshot(), Options{Described: true})
+		list := m.reps.list
+		labels := func(ns string) map[string]string { l, _ := m.world.namespaceLabels(ns); return l }
+		covers := func(k, i int) bool { // every requirement of k is one of i
+			return slices.Contains((&described{list: list}).all(&list[k].peer, labels), i)
+		}
+		for e, x := range m.Endpoints {
+			for d := range directions {
+				if !x.Real() {
+					continue
+				}
+				names := m.namesTo(e)
+				answer := func(n int) string {
+					p := m.rows[d][e].of(m, m.reps.first+n)
+					if d == Ingress || p.All() {
+						return p.String()
+					}
+					return fmt.Sprint(p, names[n])
+				}
+				var want []string
+				for i, rep := range list {
+					wider := false
+					for k := range list {
+						wider = wider || k != i && answer(k) == answer(i) && covers(k, i)
+					}
+					if i == 0 || !wider {
+						ns := rep.namespace
+						if rep.anyNS {
+							ns = ""
+						}
+						want = append(want, ns+fmt.Sprint(requirements(rep.ns), requirements(rep.pod))+answer(i))
+					}
+				}
+				var got []string
+				for _, y := range m.Exposure(d, e) {
+					a := y.Ports.String()
+					if d == Egress && !y.Ports.All() {
+						a = fmt.Sprint(y.Ports, y.Named)
+					}
+					got = append(got, y.Namespace+fmt.Sprint(y.Namespaces, y.Pods)+a)
+				}
+				told += len(got)
+				if !slices.Equal(got, want) {
+					t.Fatalf("seed %d, endpoint %d, %s:\n%q, want\n%q", seed, e, d, got, want)
+				}
+			}
+		}
+	}
+	if told < 2000 {
+		t.Errorf("only %d sets were told", told)
+	}
+}
+
+// all returns what within does, from every representative instead of an index.
+func (x *described) all(p *peer, labels func(string) map[string]string) (out []int) {
+	onNS, onPods := texts(p.ns), texts(p.pod)
+	for n, r := range x.list {
+		covered := !p.anyNS && !r.anyNS && r.namespace == p.namespace || p.anyNS && r.anyNS && contains(r.onNS, onNS) || p.anyNS && !r.anyNS && p.ns.matches(labels(r.namespace))
+		if covered && contains(r.onPods, onPods) {
+			out = append(out, n)
+		}
+	}
+	return out
 }

@@ -17,6 +17,8 @@ type Workload struct {
 	Object                *fact.Object // the workload's own object, or that of its first pod
 	Pods                  int          // how many pods: those seen, else the replicas asked for
 	Endpoints             []int        // the kinds of pods that it has, usually one
+
+	templates bool // its pods are those of its template; none was seen
 }
 
 // String names the workload as "namespace/name[Kind]".
@@ -36,6 +38,7 @@ type Endpoint struct {
 	Virtual     string            // name of a pod that is supposed, not seen
 
 	named   map[string]map[Protocol]Ports // container ports by name
+	ports   string                        // those, written in one way
 	ofNS    map[string]string             // labels of the namespace
 	control bool                          // part of the control plane
 	rep     *representative               // of all pods that selectors describe
@@ -46,23 +49,23 @@ type pod struct {
 	workload int
 	count    int
 	ep       Endpoint
-	ports    string // container ports, written in one way
-	endpoint int    // set when pods are merged
+	endpoint int // set when pods are merged
 }
 
 // world is what the policies act on.
 type world struct {
 	workloads  []*Workload
+	byKey      map[string]int          // workloads, as [workloadKey] names them
+	owners     map[string]*fact.Object // what has pods, named likewise
 	pods       []pod
 	namespaces map[string]map[string]string // labels of those seen
 	nodes      []*fact.Object
 	gaps       []fact.Gap
+	unseen     []fact.Gap // namespaces whose labels are not known: told when a policy looks at such
 }
 
 func readWorld(objects []*fact.Object, opts Options) *world {
-	w := &world{namespaces: map[string]map[string]string{}}
-	owners := readOwners(objects)
-	byName := map[string]int{}
+	w := &world{namespaces: map[string]map[string]string{}, byKey: map[string]int{}, owners: readOwners(objects)}
 	seen := map[fact.Ref]*fact.Object{}
 	for _, o := range objects {
 		switch {
@@ -86,10 +89,10 @@ func readWorld(objects []*fact.Object, opts Options) *world {
 		}
 		seen[o.Ref()] = o
 		if o.Kind == "Pod" && o.Group == "" {
-			w.addPod(o, pods[0], owners, byName, opts)
+			w.addPod(o, pods[0], opts)
 			continue
 		}
-		if controllerOf(o).name != "" && owners[controllerOf(o).key(o.InNamespace())] != nil {
+		if controllerOf(o).name != "" && w.owners[controllerOf(o).key(o.InNamespace())] != nil {
 			continue // a ReplicaSet of a Deployment, a Job of a CronJob: told by its owner
 		}
 		key := fmt.Sprint(o.Ref(), o.Origin)
@@ -98,22 +101,63 @@ func readWorld(objects []*fact.Object, opts Options) *world {
 	}
 	for _, key := range order {
 		o := templates[key]
-		if _, has := byName[workloadKey(o.InNamespace(), o.Kind, o.Name)]; !has || !podsSeen(w, byName, o) {
+		if !w.podsSeen(o) {
 			w.addTemplate(o, opts)
 		}
 	}
+	w.unseenNamespaces()
 	return w
+}
+
+func (w *world) unseenNamespaces() {
+	told := map[string]bool{}
+	for _, x := range w.workloads {
+		if _, seen := w.namespaces[x.Namespace]; seen || told[x.Namespace] {
+			continue
+		}
+		told[x.Namespace] = true
+		w.unseen = append(w.unseen, gapAt(x.Object, x.Object.Root.At("metadata", "namespace"), "unknown-namespace", "namespace "+clip(x.Namespace)+" is not in the input: its labels are not known, and selectors that ask for them do not match it"))
+	}
 }
 
 // podsSeen reports whether pods of the workload are in the input, which then
 // count instead of its template.
-func podsSeen(w *world, byName map[string]int, o *fact.Object) bool {
-	i, ok := byName[workloadKey(o.InNamespace(), o.Kind, o.Name)]
-	if ok && w.workloads[i].Object.Kind == "Pod" {
+func (w *world) podsSeen(o *fact.Object) bool {
+	i, ok := w.byKey[workloadKey(o.InNamespace(), o.Kind, o.Name)]
+	if !ok || w.workloads[i].templates {
+		return false
+	}
+	if w.workloads[i].Object.Kind == "Pod" {
 		w.workloads[i].Object = o
 	}
-	return ok
+	return true
 }
+
+// WorkloadOf returns the workload that an object is part of, by its controllers:
+// that of a pod, of a ReplicaSet; nil for what has no pods here.
+func (m *Model) WorkloadOf(o *fact.Object) *Workload {
+	key := workloadKey(o.InNamespace(), o.Kind, o.Name)
+	for range maxOwners {
+		if i, ok := m.world.byKey[key]; ok {
+			return m.Workloads[i]
+		}
+		c := controllerOf(o)
+		key = c.key(o.InNamespace())
+		parent := m.world.owners[key]
+		if c.name == "" || parent == nil {
+			break
+		}
+		o = parent
+	}
+	if i, ok := m.world.byKey[key]; ok {
+		return m.Workloads[i]
+	}
+	return nil
+}
+
+// maxOwners bounds a chain of controllers: pod, ReplicaSet, Deployment; none is
+// much longer.
+const maxOwners = 8
 
 func workloadKey(namespace, kind, name string) string { return namespace + "/" + kind + "/" + name }
 
@@ -145,15 +189,15 @@ func readOwners(objects []*fact.Object) map[string]*fact.Object {
 	return out
 }
 
-func (w *world) addPod(o *fact.Object, p fact.PodTemplate, owners map[string]*fact.Object, byName map[string]int, opts Options) {
+func (w *world) addPod(o *fact.Object, p fact.PodTemplate, opts Options) {
 	if phase := o.Root.Get(keyStatus).Get(fact.K("phase")).Str(); (phase == "Succeeded" || phase == "Failed") && !opts.AllPods {
 		return // it has no address any more
 	}
 	kind, name := "Pod", o.Name
 	if c := controllerOf(o); c.name != "" && c.kind != "Node" { // a node's static pods are single ones
 		kind, name = cmp.Or(c.kind, "Pod"), c.name
-		for range 8 { // ReplicaSet → Deployment; no chain of owners is longer
-			parent := owners[workloadKey(o.InNamespace(), kind, name)]
+		for range maxOwners {
+			parent := w.owners[workloadKey(o.InNamespace(), kind, name)]
 			if parent == nil || controllerOf(parent).name == "" {
 				break
 			}
@@ -162,10 +206,10 @@ func (w *world) addPod(o *fact.Object, p fact.PodTemplate, owners map[string]*fa
 		}
 	}
 	key := workloadKey(o.InNamespace(), kind, name)
-	i, ok := byName[key]
+	i, ok := w.byKey[key]
 	if !ok {
 		i = len(w.workloads)
-		byName[key] = i
+		w.byKey[key] = i
 		w.workloads = append(w.workloads, &Workload{Kind: kind, Namespace: o.InNamespace(), Name: name, Object: o})
 	}
 	w.add(i, 1, o, p, opts)
@@ -178,7 +222,10 @@ func (w *world) addTemplate(o *fact.Object, opts Options) {
 			name = fmt.Sprintf("%s#%d", o.Name, n+1) // a job with several roles
 		}
 		i := len(w.workloads)
-		w.workloads = append(w.workloads, &Workload{Kind: o.Kind, Namespace: o.InNamespace(), Name: name, Object: o})
+		w.workloads = append(w.workloads, &Workload{Kind: o.Kind, Namespace: o.InNamespace(), Name: name, Object: o, templates: true})
+		if n == 0 {
+			w.byKey[workloadKey(o.InNamespace(), o.Kind, name)] = i
+		}
 		count := 1
 		if r := o.Root.Get(keySpec).Get(keyReplicas); r.Kind() == fact.Int {
 			count = int(min(max(r.Int(), 0), 1<<20))
@@ -197,7 +244,7 @@ func (w *world) add(workload, count int, o *fact.Object, p fact.PodTemplate, opt
 		}
 	}
 	x.ep.control = controlPlane(o, &p)
-	x.ep.named, x.ports = w.containerPorts(o, &p)
+	x.ep.named, x.ep.ports = w.containerPorts(o, &p)
 	w.workloads[workload].Pods += count
 	w.pods = append(w.pods, x)
 }

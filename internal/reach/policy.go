@@ -51,11 +51,13 @@ type Policy struct {
 	Rules    [directions][]*Rule
 	Isolates [directions]bool // a NetworkPolicy of this policy type: what it does not allow is denied
 
-	subject  peer
-	tainted  bool // part of it could not be evaluated
-	selected set
-	id       int // of this policy, in every model that holds it
-	gaps     []fact.Gap
+	namespace string
+	subject   peer
+	byLabels  bool // it looks at labels of namespaces, not only at their names
+	tainted   bool // part of it could not be evaluated
+	selected  set
+	id        int // of this policy, in every model that holds it
+	gaps      []fact.Gap
 }
 
 // String names the policy as "Kind namespace/name".
@@ -65,6 +67,9 @@ func (p *Policy) String() string {
 	}
 	return p.Object.Kind + " " + p.Object.Name
 }
+
+// acts reports whether the policy can change an answer in a direction.
+func (p *Policy) acts(d Direction) bool { return p.Isolates[d] || len(p.Rules[d]) > 0 }
 
 // Selects reports whether the policy applies to an endpoint.
 func (p *Policy) Selects(endpoint int) bool { return p.selected.has(endpoint) }
@@ -95,6 +100,12 @@ type peer struct {
 	anyNS     bool // not only its own namespace
 	ns, pod   selector
 	ranges    []Range
+	selected  set // the pods
+}
+
+// byLabels reports whether the peer is chosen by labels of namespaces.
+func (x *peer) byLabels() bool {
+	return x.anyNS && slices.ContainsFunc(x.ns.reqs, func(r requirement) bool { return r.key != nameLabel })
 }
 
 // portRule is one entry of a rule's ports.
@@ -155,11 +166,19 @@ func isPolicy(o *fact.Object) bool {
 func IsPolicy(o *fact.Object) bool { return isPolicy(o) }
 
 func readPolicy(o *fact.Object, nodes []*fact.Object) *Policy {
-	r := &policyReader{p: &Policy{Object: o}, nodes: nodes}
+	r := &policyReader{p: &Policy{Object: o, namespace: o.InNamespace()}, nodes: nodes}
 	if o.Kind == "NetworkPolicy" {
 		r.networkPolicy()
 	} else {
 		r.adminPolicy()
+	}
+	r.p.byLabels = r.p.subject.byLabels()
+	for _, rules := range r.p.Rules {
+		for _, rule := range rules {
+			for i := range rule.peers {
+				r.p.byLabels = r.p.byLabels || rule.peers[i].byLabels()
+			}
+		}
 	}
 	return r.p
 }

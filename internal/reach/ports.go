@@ -110,6 +110,22 @@ func (p Ports) Or(q Ports) Ports {
 	return p
 }
 
+// union returns the ports in any of the sets.
+func union(list []Ports) Ports {
+	if len(list) == 1 {
+		return list[0]
+	}
+	var out Ports
+	for proto := range protocols {
+		var spans []Span
+		for _, p := range list {
+			spans = append(spans, p.Spans(proto)...)
+		}
+		out.p[proto] = pack(join(spans))
+	}
+	return out
+}
+
 // join sorts spans and merges those that touch.
 func join(spans []Span) []Span {
 	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.First, b.First) })

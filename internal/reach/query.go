@@ -59,9 +59,7 @@ func Cuts(d Direction, models ...*Model) []Range {
 
 // Protected reports whether some policy limits an endpoint in a direction.
 func (m *Model) Protected(d Direction, endpoint int) bool {
-	return slices.ContainsFunc(m.Policies, func(p *Policy) bool {
-		return p.selected.has(endpoint) && (p.Isolates[d] || len(p.Rules[d]) > 0)
-	})
+	return m.rows[d][endpoint].limited
 }
 
 // Real reports whether an endpoint is of pods that were seen.

@@ -23,6 +23,16 @@ type Flow struct {
 type FlowEnd struct {
 	Workload *Workload
 	Range    Range // when Workload is nil
+	Except   Range // of the range, not meant; the zero Range is none
+}
+
+// Ranges returns the addresses that are meant, when the end is addresses.
+func (e FlowEnd) Ranges() []Range {
+	out := []Range{e.Range}
+	if e.Except.First.IsValid() {
+		out = without(out, e.Except)
+	}
+	return out
 }
 
 // outside reports whether the end is addresses, and not any source.
@@ -140,6 +150,13 @@ func (m *Model) usesAPI(w *Workload, spec fact.Value) bool {
 	return true
 }
 
+// metadata is where a cloud hands out the node's credentials: never the API
+// server.
+func metadata() Range {
+	a := netip.AddrFrom4([4]byte{169, 254, 169, 254})
+	return Range{a, a}
+}
+
 // toAPI returns the flow to the API server: to the addresses of the Service
 // kubernetes, if the input has them, else to any address on its usual ports.
 func (m *Model) toAPI(w *Workload) []Flow {
@@ -164,7 +181,7 @@ func (m *Model) toAPI(w *Workload) []Flow {
 	}
 	if out == nil {
 		ports := PortsOf(TCP, 443, 443).Or(PortsOf(TCP, 6443, 6443))
-		out = []Flow{{FlowEnd{Workload: w}, FlowEnd{Range: everywhere()[0]}, ports, why + ", whose address is not in the input"}}
+		out = []Flow{{FlowEnd{Workload: w}, FlowEnd{Range: everywhere()[0], Except: metadata()}, ports, why + ", whose address is not in the input"}}
 	}
 	return out
 }
@@ -180,8 +197,9 @@ type Advice struct {
 
 // AdviceRule allows some ports with some peers; without peers, with all.
 type AdviceRule struct {
-	Peers []AdvicePeer
-	Ports Ports
+	Peers   []AdvicePeer
+	Ports   Ports
+	Comment string // why it is wider than it looks
 }
 
 // AdvicePeer is pods by labels, or addresses.
@@ -189,6 +207,8 @@ type AdvicePeer struct {
 	Namespace string // "" for the policy's own
 	Pods      map[string]string
 	Prefixes  []netip.Prefix
+	Except    []netip.Prefix // of the one prefix
+	why       string         // of any source
 }
 
 // Recommend returns the policies that allow the flows and nothing else, in an
@@ -239,8 +259,13 @@ func (r *recommender) add(w *Workload, d Direction, other FlowEnd, ports Ports) 
 		}
 	case other.outside():
 		peer.Prefixes = prefixes(other.Range)
+		if len(peer.Prefixes) == 1 && other.Except.First.IsValid() {
+			peer.Except = prefixes(other.Except)
+		}
+	case other.Workload != nil:
+		peer.why = "for " + other.Workload.String() + ", on its node's network: narrow it to the addresses of the nodes"
 	default:
-		peer.Prefixes = nil // any source
+		peer.why = "for what leads into the cluster: narrow it to the pods or addresses of the controller or load balancer"
 	}
 	list := r.rules[w][d][ports]
 	if !slices.ContainsFunc(list, func(p AdvicePeer) bool { return equalPeers(p, peer) }) {
@@ -249,7 +274,7 @@ func (r *recommender) add(w *Workload, d Direction, other FlowEnd, ports Ports) 
 }
 
 func equalPeers(a, b AdvicePeer) bool {
-	return a.Namespace == b.Namespace && maps.Equal(a.Pods, b.Pods) && slices.Equal(a.Prefixes, b.Prefixes)
+	return a.Namespace == b.Namespace && a.why == b.why && maps.Equal(a.Pods, b.Pods) && slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.Except, b.Except)
 }
 
 // namespace makes the policies of one namespace, in order. A policy limits the
@@ -257,12 +282,12 @@ func equalPeers(a, b AdvicePeer) bool {
 // its pods need, names (DNS) included, and those for all pods come last.
 func (r *recommender) namespace(ns string, workloads []*Workload) []Advice {
 	dns := PortsOf(UDP, 53, 53).Or(PortsOf(TCP, 53, 53))
-	names := AdviceRule{[]AdvicePeer{{Namespace: "kube-system", Pods: map[string]string{"k8s-app": "kube-dns"}}}, dns}
+	names := AdviceRule{Peers: []AdvicePeer{{Namespace: "kube-system", Pods: map[string]string{"k8s-app": "kube-dns"}}}, Ports: dns}
 	var out []Advice
 	if ns == "kube-system" {
 		names.Peers[0].Namespace = ""
 		out = append(out, Advice{Namespace: ns, Name: "allow-dns-in", Pods: map[string]string{"k8s-app": "kube-dns"}, Isolates: [directions]bool{true, true}, Comment: "names, from all pods, and to the servers upstream",
-			Ingress: []AdviceRule{{nil, dns}}, Egress: []AdviceRule{{nil, dns.Or(PortsOf(TCP, 443, 443)).Or(PortsOf(TCP, 6443, 6443))}}})
+			Ingress: []AdviceRule{{Ports: dns}}, Egress: []AdviceRule{{Ports: dns.Or(PortsOf(TCP, 443, 443)).Or(PortsOf(TCP, 6443, 6443))}}})
 	}
 	// Workloads with the same labels share one policy: it could not tell them apart.
 	byLabels := map[string]*Advice{}
@@ -291,9 +316,24 @@ func (r *recommender) namespace(ns string, workloads []*Workload) []Advice {
 		a.Egress = append(a.Egress, names)
 		out = append(out, *a)
 	}
-	return append(out,
+	out = append(out,
 		Advice{Namespace: ns, Name: "allow-dns", Isolates: [directions]bool{false, true}, Comment: "names, for pods that need nothing else", Egress: []AdviceRule{names}},
 		Advice{Namespace: ns, Name: "default-deny", Isolates: [directions]bool{true, true}, Comment: "everything else, last"})
+	for i := range out {
+		out[i].Name = r.free(ns, out[i].Name)
+	}
+	return out
+}
+
+// free returns a name for a policy that takes the place of nobody else's.
+func (r *recommender) free(ns, name string) string {
+	for _, p := range r.m.Policies {
+		managed := p.Object.Root.Get(keyMetadata).Get(keyLabels).Get(fact.K("app.kubernetes.io/managed-by")).Str()
+		if p.Tier == Namespace && p.namespace == ns && p.Object.Name == name && managed != "merlon" {
+			return r.free(ns, "merlon-"+name)
+		}
+	}
+	return name
 }
 
 // adviceName shortens a name to what still fits behind a prefix.
@@ -317,12 +357,13 @@ func adviceRules(byPorts map[Ports][]AdvicePeer) []AdviceRule {
 	for _, p := range slices.SortedFunc(maps.Keys(byPorts), func(a, b Ports) int { return strings.Compare(a.String(), b.String()) }) {
 		peers := byPorts[p]
 		slices.SortFunc(peers, func(a, b AdvicePeer) int {
-			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(labelText(a.Pods), labelText(b.Pods)), cmp.Compare(len(a.Prefixes), len(b.Prefixes)))
+			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(labelText(a.Pods), labelText(b.Pods)), cmp.Compare(len(a.Prefixes), len(b.Prefixes)), strings.Compare(a.why, b.why))
 		})
-		if slices.ContainsFunc(peers, func(x AdvicePeer) bool { return x.Pods == nil && x.Prefixes == nil }) {
-			peers = nil
+		rule := AdviceRule{Peers: peers, Ports: p}
+		if i := slices.IndexFunc(peers, func(x AdvicePeer) bool { return x.Pods == nil && x.Prefixes == nil }); i >= 0 {
+			rule.Peers, rule.Comment = nil, "any peer, "+peers[i].why
 		}
-		out = append(out, AdviceRule{peers, p})
+		out = append(out, rule)
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package reach
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -11,23 +12,66 @@ import (
 // selectors is one of its own: then the rule is about each of those pods.
 type representative struct {
 	peer
-	seen bool // there are such pods
+	onNS, onPods map[string]bool // the texts of its requirements
+	seen         bool            // there are such pods
 }
 
-func describe(policies []*Policy) []*representative {
-	out := []*representative{{peer: peer{pods: true, anyNS: true}}} // any pod
-	seen := map[string]bool{out[0].key(): true}
+// described are the representatives of a model. They are its last endpoints.
+type described struct {
+	list   []*representative // the first is any pod
+	first  int               // the number of its endpoint
+	wider  [][]int           // those of the list that cover each of it, but the first
+	byPods map[string][]int  // of which a requirement on pods is this text
+	byNS   map[string][]int  // of which a requirement on namespaces is this text
+	inNS   map[string][]int  // of one namespace
+	named  []*Rule           // egress rules with named ports
+}
+
+func describe(policies []*Policy) *described {
+	x := &described{byPods: map[string][]int{}, byNS: map[string][]int{}, inNS: map[string][]int{}}
+	seen := map[string]bool{}
+	add := func(p peer) {
+		p = p.named()
+		key := p.key()
+		if seen[key] {
+			return
+		}
+		seen[key] = true
+		r := &representative{p, texts(p.ns), texts(p.pod), false}
+		n := len(x.list)
+		x.list = append(x.list, r)
+		for text := range r.onPods {
+			x.byPods[text] = append(x.byPods[text], n)
+		}
+		for text := range r.onNS {
+			x.byNS[text] = append(x.byNS[text], n)
+		}
+		if !r.anyNS {
+			x.inNS[r.namespace] = append(x.inNS[r.namespace], n)
+		}
+	}
+	add(peer{pods: true, anyNS: true}) // any pod
 	for _, p := range policies {
-		for _, rules := range p.Rules {
+		for d, rules := range p.Rules {
 			for _, r := range rules {
-				for _, x := range r.peers {
-					if x.pods && !seen[x.key()] {
-						seen[x.key()] = true
-						out = append(out, &representative{peer: x.named()})
+				for i := range r.peers {
+					if r.peers[i].pods {
+						add(r.peers[i])
 					}
+				}
+				if Direction(d) == Egress && r.Action == Allow && slices.ContainsFunc(r.ports, func(x portRule) bool { return x.name != "" }) {
+					x.named = append(x.named, r)
 				}
 			}
 		}
+	}
+	return x
+}
+
+func texts(s selector) map[string]bool {
+	out := make(map[string]bool, len(s.reqs))
+	for i := range s.reqs {
+		out[s.reqs[i].text()] = true
 	}
 	return out
 }
@@ -51,33 +95,105 @@ func (x *peer) onlyNamespace() (string, bool) {
 	return "", false
 }
 
-// within reports whether a selection covers all that r stands for.
-func (r *representative) within(x peer, ofNS map[string]string) bool {
-	switch {
-	case x.anyNS && r.anyNS:
-		if !contains(r.ns, x.ns) {
-			return false
+// within returns the representatives all of whose pods a selection selects, in
+// order. labels returns the labels of a namespace.
+func (x *described) within(p *peer, labels func(namespace string) map[string]string) []int {
+	if x == nil {
+		return nil
+	}
+	onNS, onPods := texts(p.ns), texts(p.pod)
+	var out []int
+	for _, n := range x.candidates(p, onNS, onPods, labels) {
+		r := x.list[n]
+		var covered bool
+		switch {
+		case p.anyNS && r.anyNS:
+			covered = contains(r.onNS, onNS)
+		case p.anyNS:
+			covered = p.ns.matches(labels(r.namespace))
+		default:
+			covered = !r.anyNS && r.namespace == p.namespace
 		}
-	case x.anyNS:
-		if !x.ns.matches(ofNS) {
-			return false
-		}
-	default:
-		if only, ok := r.onlyNamespace(); !ok || only != x.namespace {
-			return false
+		if covered && contains(r.onPods, onPods) {
+			out = append(out, n)
 		}
 	}
-	return contains(r.pod, x.pod)
+	return out
 }
 
-// contains reports whether every requirement of part is one of whole.
-func contains(whole, part selector) bool {
-	for _, p := range part.reqs {
-		if !slices.ContainsFunc(whole.reqs, func(w requirement) bool { return w.text() == p.text() }) {
+// candidates returns the representatives that a selection may cover, by the
+// index that leaves the fewest.
+func (x *described) candidates(p *peer, onNS, onPods map[string]bool, labels func(string) map[string]string) []int {
+	best, found := []int(nil), false
+	take := func(list []int) {
+		if !found || len(list) < len(best) {
+			best, found = list, true
+		}
+	}
+	for text := range onPods {
+		take(x.byPods[text])
+	}
+	if !p.anyNS {
+		take(x.inNS[p.namespace])
+	}
+	if found {
+		return best
+	}
+	if len(onNS) == 0 {
+		return numbersTo(len(x.list))
+	}
+	for text := range onNS {
+		take(x.byNS[text])
+	}
+	best = slices.Clone(best)
+	for ns, list := range x.inNS {
+		if p.ns.matches(labels(ns)) {
+			best = append(best, list...)
+		}
+	}
+	slices.Sort(best)
+	return best
+}
+
+func numbersTo(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// contains reports whether every text of part is one of whole.
+func contains(whole, part map[string]bool) bool {
+	for text := range part {
+		if !whole[text] {
 			return false
 		}
 	}
 	return true
+}
+
+// describeAll finds which representatives there are pods for, and which cover
+// which.
+func (m *Model) describeAll(found map[string]set) {
+	x := m.reps
+	x.wider = make([][]int, len(x.list))
+	for k, r := range x.list {
+		r.seen = m.selection(&r.peer, found).meets(m.index.onPodNetwork)
+		if k == 0 {
+			continue // it covers all
+		}
+		for _, i := range x.within(&r.peer, m.labelsByName) {
+			if i != k {
+				x.wider[i] = append(x.wider[i], k)
+			}
+		}
+	}
+}
+
+func (m *Model) labelsByName(namespace string) map[string]string {
+	l, _ := m.world.namespaceLabels(namespace)
+	return l
 }
 
 // Described is a set of pods that some rule describes, and what an endpoint may
@@ -107,55 +223,91 @@ func (d *Described) Any() bool {
 // by rules and need not exist: first with any pod, then with the sets for which
 // the answer is not that of a wider set. It needs a model made with Described.
 func (m *Model) Exposure(d Direction, endpoint int) []Described {
-	first := len(m.Endpoints) - len(m.reps)
-	all := make([]Described, len(m.reps))
-	for i, r := range m.reps {
-		x := Described{Namespaces: requirements(r.ns), Pods: requirements(r.pod), Ports: m.rows[d][endpoint].of(m, first+i), Seen: r.seen}
-		if !r.anyNS {
-			x.Namespace = r.namespace
-		}
-		if d == Egress && !x.Ports.All() {
-			x.Named = m.namesTo(endpoint, first+i)
-		}
-		all[i] = x
+	x, r := m.reps, m.rows[d][endpoint]
+	all := Described{Ports: r.of(m, x.first)}
+	names := map[int][]string{}
+	if d == Egress && r.limited {
+		names = m.namesTo(endpoint)
 	}
-	var out []Described
-	for i, r := range m.reps {
-		told := false
-		for k, wider := range m.reps {
-			told = told || k != i && all[k].Ports == all[i].Ports && slices.Equal(all[k].Named, all[i].Named) && r.within(wider.peer, m.Endpoints[first+i].ofNS)
+	if !all.Ports.All() {
+		all.Named = names[0]
+	}
+	differ := map[int]Described{} // from the answer for any pod
+	see := func(n int, p Ports) {
+		y := Described{Ports: p}
+		if !p.All() {
+			y.Named = names[n]
 		}
-		if i == 0 || !told {
-			out = append(out, all[i])
+		if y.Ports != all.Ports || !slices.Equal(y.Named, all.Named) {
+			differ[n] = y
+		}
+	}
+	described := fullSet(x.first + len(x.list)).minus(fullSet(x.first))
+	for _, p := range r.pods {
+		if p.ports != all.Ports {
+			for e := range p.pods.and(described).all() {
+				see(e-x.first, p.ports)
+			}
+		}
+	}
+	for n := range names {
+		see(n, r.of(m, x.first+n))
+	}
+	out := []Described{m.nameDescribed(0, all)}
+	for _, n := range slices.Sorted(maps.Keys(differ)) {
+		if n == 0 {
+			continue
+		}
+		told := slices.ContainsFunc(x.wider[n], func(k int) bool {
+			y, ok := differ[k]
+			return ok && y.Ports == differ[n].Ports && slices.Equal(y.Named, differ[n].Named)
+		})
+		if !told {
+			out = append(out, m.nameDescribed(n, differ[n]))
 		}
 	}
 	return out
 }
 
-// namesTo returns the named ports that rules allow to a described set.
-func (m *Model) namesTo(endpoint, rep int) []string {
-	var out []string
-	for _, p := range m.Policies {
-		if !p.selected.has(endpoint) {
+// nameDescribed says which pods are meant.
+func (m *Model) nameDescribed(n int, x Described) Described {
+	r := m.reps.list[n]
+	x.Namespaces, x.Pods, x.Seen = requirements(r.ns), requirements(r.pod), r.seen
+	if !r.anyNS {
+		x.Namespace = r.namespace
+	}
+	return x
+}
+
+// namesTo returns the named ports that rules allow an endpoint to each described
+// set.
+func (m *Model) namesTo(endpoint int) map[int][]string {
+	x := m.reps
+	described := fullSet(x.first + len(x.list)).minus(fullSet(x.first))
+	out := map[int][]string{}
+	for _, r := range x.named {
+		if !r.Policy.selected.has(endpoint) {
 			continue
 		}
-		for _, r := range p.Rules[Egress] {
-			if r.Action != Allow || !r.pods.has(rep) {
-				continue
-			}
-			for _, x := range r.ports {
-				switch {
-				case x.name == "":
-				case x.anyProto:
-					out = append(out, " "+x.name)
-				default:
-					out = append(out, x.proto.String()+" "+x.name)
-				}
+		var names []string
+		for _, p := range r.ports {
+			switch {
+			case p.name == "":
+			case p.anyProto:
+				names = append(names, " "+p.name)
+			default:
+				names = append(names, p.proto.String()+" "+p.name)
 			}
 		}
+		for e := range r.pods.and(described).all() {
+			out[e-x.first] = append(out[e-x.first], names...)
+		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	for n, names := range out {
+		slices.Sort(names)
+		out[n] = slices.Compact(names)
+	}
+	return out
 }
 
 func requirements(s selector) []Requirement {

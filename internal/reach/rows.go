@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"maps"
 	"net/netip"
@@ -14,6 +15,8 @@ type row struct {
 	nets []netPart // disjoint and in order; together all addresses
 	host Ports     // what an end is allowed whose address is not known
 	id   string    // contents, for telling rows that are alike
+
+	limited bool // some policy is about this end
 }
 
 type podPart struct {
@@ -56,39 +59,35 @@ func (r *row) at(a netip.Addr) Ports {
 	return r.nets[i].ports
 }
 
-// evaluate computes the rows of all endpoints, or of those given.
-func (m *Model) evaluate(only set) {
-	n := len(m.Endpoints)
-	of := make([][]*Policy, n)
-	for _, p := range m.Policies {
-		for i := range p.selected.all() {
-			if only == nil || only.has(i) {
-				of[i] = append(of[i], p)
-			}
+// evaluate computes the rows of some endpoints.
+func (m *Model) evaluate(stale [directions]set) {
+	for d := range directions {
+		if m.rows[d] == nil {
+			m.rows[d] = make([]*row, len(m.Endpoints))
 		}
-	}
-	for d := range m.rows {
-		if only == nil {
-			m.rows[d] = make([]*row, n)
-		}
-		var key []byte
-		for i := range n {
-			if only != nil && !only.has(i) {
-				continue
-			}
-			key = key[:0]
-			for _, p := range of[i] {
-				if p.Isolates[d] || len(p.Rules[d]) > 0 {
-					key = binary.AppendUvarint(key, uint64(p.id)+1)
+		of := make([][]*Policy, len(m.Endpoints))
+		for _, p := range m.Policies {
+			if p.acts(d) {
+				for i := range p.selected.and(stale[d]).all() {
+					of[i] = append(of[i], p)
 				}
 			}
-			if Direction(d) == Ingress && len(m.ports) > 0 && len(key) > 0 {
+		}
+		known := map[string]*row{}
+		var key []byte
+		for i := range stale[d].all() {
+			key = key[:0]
+			for _, p := range of[i] {
+				key = binary.AppendUvarint(key, uint64(p.id)+1)
+			}
+			if d == Ingress && len(m.looked.ports) > 0 && len(key) > 0 {
 				key = m.appendPorts(key, i)
 			}
-			r, ok := m.cache[d][string(key)]
+			r, ok := known[string(key)]
 			if !ok {
-				r = m.row(Direction(d), of[i], i)
-				m.cache[d][string(key)] = r
+				r = m.row(d, of[i], i)
+				r.limited = len(key) > 0
+				known[string(key)] = r
 			}
 			m.rows[d][i] = r
 		}
@@ -99,7 +98,7 @@ func (m *Model) evaluate(only set) {
 func (m *Model) appendPorts(key []byte, i int) []byte {
 	key = append(key, 0)
 	for _, name := range slices.Sorted(maps.Keys(m.Endpoints[i].named)) {
-		if !m.ports[name] {
+		if !m.looked.ports[name] {
 			continue
 		}
 		key = appendText(key, name)
@@ -145,7 +144,7 @@ func (m *Model) effects(r *Rule, i int) []effect {
 				fixed = fixed.Or(m.Endpoints[i].named[x.name][proto])
 				continue
 			}
-			for _, res := range m.named[x.name][proto] {
+			for _, res := range m.index.named[x.name][proto] {
 				if res.pods.meets(r.pods) {
 					out = append(out, effect{r.Action, res.pods.and(r.pods), nil, res.ports})
 				}
@@ -181,20 +180,42 @@ func (m *Model) row(d Direction, policies []*Policy, i int) *row {
 	return s.row()
 }
 
-// unite joins the allowances that are about the same ports.
+// unite joins allowances, of which the order does not matter: those that are
+// about the same other ends, then those that are about the same ports.
 func unite(effects []effect) []effect {
-	at := map[Ports]int{}
-	var out []effect
+	if len(effects) < 2 {
+		return effects
+	}
+	var ends []effect
+	var ports [][]Ports
+	at := map[string]int{}
+	var key []byte
 	for _, e := range effects {
-		i, ok := at[e.ports]
+		key = e.pods.appendTo(key[:0])
+		for _, r := range e.ranges {
+			key = append(appendText(key, string(r.First.AsSlice())), r.Last.AsSlice()...)
+		}
+		i, ok := at[string(key)]
 		if !ok {
-			at[e.ports] = len(out)
-			e.pods, e.ranges = slices.Clone(e.pods), slices.Clone(e.ranges)
+			i = len(ends)
+			at[string(key)] = i
+			ends, ports = append(ends, e), append(ports, nil)
+		}
+		ports[i] = append(ports[i], e.ports)
+	}
+	byPorts := map[Ports]int{}
+	var out []effect
+	for i, e := range ends {
+		e.ports = union(ports[i])
+		k, ok := byPorts[e.ports]
+		if !ok {
+			byPorts[e.ports] = len(out)
+			e.ranges = slices.Clip(e.ranges)
 			out = append(out, e)
 			continue
 		}
-		out[i].pods.or(e.pods)
-		out[i].ranges = append(out[i].ranges, e.ranges...)
+		out[k].pods = out[k].pods.or(e.pods)
+		out[k].ranges = append(out[k].ranges, e.ranges...)
 	}
 	return out
 }
@@ -217,14 +238,19 @@ func (c cell) after(e effect) cell {
 
 // state is an evaluation under way.
 type state struct {
-	pods map[cell]set
+	pods []podCell // few, as a rule
 	cuts []Range
 	nets []cell
 }
 
+type podCell struct {
+	cell cell
+	pods set
+}
+
 func newState(n int, tiers [][]effect) *state {
 	start := cell{open: AllPorts()}
-	s := &state{pods: map[cell]set{start: fullSet(n)}}
+	s := &state{pods: []podCell{{start, fullSet(n)}}}
 	var ranges []Range
 	for _, effects := range tiers {
 		for _, e := range effects {
@@ -253,21 +279,20 @@ func (s *state) step(e effect) {
 	if e.ports.Empty() {
 		return
 	}
-	moved := map[cell]set{}
-	for c, pods := range s.pods {
-		if c.after(e) != c && pods.meets(e.pods) {
-			moved[c] = pods
+	var moved []podCell
+	for i := range s.pods {
+		p := &s.pods[i]
+		if !p.pods.meets(e.pods) {
+			continue
+		}
+		if next := p.cell.after(e); next != p.cell {
+			moved = append(moved, podCell{next, p.pods.and(e.pods)})
+			p.pods = p.pods.minus(e.pods)
 		}
 	}
-	for c, pods := range moved {
-		if rest := pods.minus(e.pods); rest.empty() {
-			delete(s.pods, c)
-		} else {
-			s.pods[c] = rest
-		}
-	}
-	for c, pods := range moved {
-		s.put(c.after(e), pods.and(e.pods))
+	s.pods = slices.DeleteFunc(s.pods, func(p podCell) bool { return p.pods.empty() })
+	for _, p := range moved {
+		s.put(p.cell, p.pods)
 	}
 	for _, r := range e.ranges {
 		for i := find(s.cuts, r.First); i < len(s.cuts) && r.Has(s.cuts[i].First); i++ {
@@ -276,20 +301,23 @@ func (s *state) step(e effect) {
 	}
 }
 
-// put adds endpoints, which the state owns from now on, to a cell.
+// put adds endpoints to a cell.
 func (s *state) put(c cell, pods set) {
-	if have, ok := s.pods[c]; ok {
-		pods.or(have)
+	for i := range s.pods {
+		if s.pods[i].cell == c {
+			s.pods[i].pods = s.pods[i].pods.or(pods)
+			return
+		}
 	}
-	s.pods[c] = pods
+	s.pods = append(s.pods, podCell{c, pods})
 }
 
 // each changes every cell.
 func (s *state) each(next func(cell) cell) {
 	before := s.pods
-	s.pods = map[cell]set{}
-	for c, pods := range before {
-		s.put(next(c), pods)
+	s.pods = make([]podCell, 0, len(before))
+	for _, p := range before {
+		s.put(next(p.cell), p.pods)
 	}
 	for i := range s.nets {
 		s.nets[i] = next(s.nets[i])
@@ -299,16 +327,13 @@ func (s *state) each(next func(cell) cell) {
 // row is what came out.
 func (s *state) row() *row {
 	r := &row{}
-	byPorts := map[Ports]set{}
-	for c, pods := range s.pods {
-		if have, ok := byPorts[c.allowed]; ok {
-			have.or(pods)
-			continue
-		}
-		byPorts[c.allowed] = slices.Clone(pods)
+	var byPorts line[Ports]
+	for _, p := range s.pods {
+		byPorts.add(p.cell.allowed, p.pods)
 	}
-	for ports, pods := range byPorts {
-		r.pods = append(r.pods, podPart{ports, pods})
+	r.pods = make([]podPart, 0, len(byPorts.parts))
+	for _, p := range byPorts.parts {
+		r.pods = append(r.pods, podPart{p.key, p.set})
 	}
 	slices.SortFunc(r.pods, func(a, b podPart) int { return slices.Compare(b.ports.p[:], a.ports.p[:]) })
 	for i, c := range s.nets {
@@ -327,4 +352,26 @@ func (s *state) row() *row {
 	}
 	r.id = r.contents()
 	return r
+}
+
+// contents is a digest of all of a row: equal rows have equal ones.
+func (r *row) contents() string {
+	var b []byte
+	for _, p := range r.pods {
+		b = p.pods.appendTo(p.ports.appendTo(b))
+	}
+	b = append(b, '|')
+	for _, n := range r.nets {
+		b = append(appendText(b, string(n.First.AsSlice())), n.Last.AsSlice()...)
+		b = n.ports.appendTo(b)
+	}
+	sum := sha256.Sum256(b)
+	return string(sum[:])
+}
+
+func (p Ports) appendTo(b []byte) []byte {
+	for _, spans := range p.p {
+		b = appendText(b, spans)
+	}
+	return b
 }

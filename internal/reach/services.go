@@ -19,6 +19,9 @@ type Entry struct {
 	// Direct says that packets come from outside as they are: a NodePort,
 	// LoadBalancer or externalIPs. Else a controller's pods stand between.
 	Direct bool
+	// Gateways are those that a route is attached to, as [GatewayPod] names their
+	// pods.
+	Gateways []string
 	// Internal says that the load balancer is one for the private network.
 	Internal bool
 }
@@ -256,8 +259,42 @@ func (s *services) route(o *fact.Object) []Entry {
 	return out
 }
 
+// GatewayLabel is the label by which implementations of the Gateway API mark the
+// pods of a Gateway, with its name (GEP-1762).
+const GatewayLabel = "gateway.networking.k8s.io/gateway-name"
+
+// GatewayPod names the pod that is supposed for a Gateway.
+func GatewayPod(namespace, name string) string { return "gateway " + namespace + "/" + name }
+
+// gateways are pods to suppose for the Gateways of the input: many
+// implementations run them in the Gateway's namespace.
+func (m *Model) gateways() (out []Virtual) {
+	for _, o := range m.objects {
+		if o.GroupKind() == "gateway.networking.k8s.io/Gateway" {
+			labels, _ := m.world.namespaceLabels(o.InNamespace())
+			out = append(out, Virtual{GatewayPod(o.InNamespace(), o.Name), o.InNamespace(), map[string]string{GatewayLabel: o.Name}, labels})
+		}
+	}
+	return out
+}
+
+// gateway reads a route of the Gateway API. One whose parents are Services only
+// is about a mesh, and leads nobody in.
 func (s *services) gateway(o *fact.Object) []Entry {
 	var out []Entry
+	var gateways []string
+	parents := o.Root.Get(keySpec).Get(fact.K("parentRefs"))
+	mesh := parents.Len() > 0
+	for p := range parents.Children() {
+		kind := p.Get(keyKind).Str()
+		mesh = mesh && kind == "Service"
+		if kind == "" || kind == "Gateway" {
+			gateways = append(gateways, GatewayPod(cmp.Or(p.Get(fact.K("namespace")).Str(), o.InNamespace()), p.Get(keyName).Str()))
+		}
+	}
+	if mesh {
+		return nil
+	}
 	for rule := range o.Root.Get(keySpec).Get(fact.K("rules")).Children() {
 		for b := range rule.Get(fact.K("backendRefs")).Children() {
 			if kind := b.Get(keyKind).Str(); kind != "" && kind != "Service" {
@@ -266,6 +303,9 @@ func (s *services) gateway(o *fact.Object) []Entry {
 			ns := cmp.Or(b.Get(fact.K("namespace")).Str(), o.InNamespace())
 			out = append(out, s.port(o, ns, b.Get(keyName).Str(), b.Get(keyPort))...)
 		}
+	}
+	for i := range out {
+		out[i].Gateways = gateways
 	}
 	return out
 }
