@@ -27,7 +27,7 @@ RACED = $$(grep -rlE '^[[:space:]]+go [a-z]|\.Go\(' --include=*.go internal | gr
 
 test: build deps stage ## everything that CI holds
 	$(STAGE) vet $(GO) vet ./...
-	$(STAGE) unit $(GO) test -timeout 30m $$($(GO) list ./... | grep -v /test/live)
+	GOGC=400 $(STAGE) unit $(GO) test -timeout 30m $$($(GO) list ./... | grep -v /test/live)
 	CGO_ENABLED=1 $(STAGE) race $(GO) test -race -timeout 30m $(RACED)
 	$(MAKE) -s engine
 	$(STAGE) controls $(BIN) controls test
@@ -40,7 +40,7 @@ unit: ## the quick ones, without the race detector
 	$(GO) test ./...
 
 engine: stage ## 10,000 random changes on each of three seeds
-	MERLON_LONG=1 $(STAGE) engine $(GO) test -timeout 30m -run TestIncrementalEqualsFull ./internal/assess
+	GOGC=800 MERLON_LONG=1 $(STAGE) engine $(GO) test -timeout 30m -run TestIncrementalEqualsFull ./internal/assess
 
 lint: ## staticcheck, built from tools/go.mod
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...

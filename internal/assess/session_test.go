@@ -134,7 +134,7 @@ func (g *game) compare(step int, x *side, what string) {
 		if x, y := encode(g.t, want, a.Results()), encode(g.t, got, b.Results()); x != y {
 			g.t.Fatalf("step %d: %s\n%s", step, what, difference(x, y))
 		}
-	} else if fmt.Sprint(a.Results()) != fmt.Sprint(b.Results()) || !same(want, got) {
+	} else if !reflect.DeepEqual(a.Results(), b.Results()) || !same(want, got) {
 		g.t.Fatalf("step %d: %s\n%s\n%s", step, what, difference(encode(g.t, want, nil), encode(g.t, got, nil)), counts(a.Results(), b.Results()))
 	}
 }
