@@ -52,31 +52,7 @@ func TestNetworkFollows(t *testing.T) {
 		{pod("bank", "db", "db"), ""},
 		{policy("shop", "out", "{}"), pod("shop", "web", "other")},
 	} {
-		var changes []fact.Change
-		var differences [][2]*fact.Object
-		for k, text := range []string{step.drop, step.add} {
-			if text == "" {
-				continue
-			}
-			o := in(t, "", "", text, 0)
-			j := slices.IndexFunc(s.Objects(), func(x *fact.Object) bool { return x.Ref() == o.Ref() })
-			var before *fact.Object
-			if j >= 0 {
-				before = s.Objects()[j]
-			}
-			if k == 0 {
-				changes = append(changes, fact.Change{Op: fact.Delete, Object: before})
-				differences = append(differences, [2]*fact.Object{before, nil})
-			} else {
-				changes = append(changes, fact.Change{Op: fact.Upsert, Object: o})
-				differences = append(differences, [2]*fact.Object{before, o})
-			}
-		}
-		s = s.Apply(changes...)
-		w.see(s)
-		for _, d := range differences {
-			w.follow(d[0], d[1])
-		}
+		s = follow(t, w, step.drop, step.add)
 		if i%4 == 1 {
 			continue // two changes wait for the next question
 		}
@@ -89,4 +65,33 @@ func TestNetworkFollows(t *testing.T) {
 	if len(seen) < 5 {
 		t.Errorf("only %d different answers: %v", len(seen), seen)
 	}
+}
+
+// follow takes an object out of a world's snapshot, puts one in, and has the world
+// follow.
+func follow(t *testing.T, w *world, drop, add string) *fact.Snapshot {
+	var changes []fact.Change
+	var differences [][2]*fact.Object
+	for k, text := range []string{drop, add} {
+		if text == "" {
+			continue
+		}
+		o := in(t, "", "", text, 0)
+		var before *fact.Object
+		if j := slices.IndexFunc(w.snapshot.Objects(), func(x *fact.Object) bool { return x.Ref() == o.Ref() }); j >= 0 {
+			before = w.snapshot.Objects()[j]
+		}
+		if k == 0 {
+			changes = append(changes, fact.Change{Op: fact.Delete, Object: before})
+			differences = append(differences, [2]*fact.Object{before, nil})
+		} else {
+			changes = append(changes, fact.Change{Op: fact.Upsert, Object: o})
+			differences = append(differences, [2]*fact.Object{before, o})
+		}
+	}
+	w.see(w.snapshot.Apply(changes...))
+	for _, d := range differences {
+		w.follow(d[0], d[1])
+	}
+	return w.snapshot
 }
