@@ -103,6 +103,9 @@ func (n *netInput) allowed(s *fact.Snapshot, m *reach.Model, src, dst string, po
 	if err != nil {
 		return err
 	}
+	if from[0].Endpoint < 0 && to[0].Endpoint < 0 {
+		return usage("%s and %s are both addresses: one end must be a workload", fromName, toName)
+	}
 	out := jsonAllowed{From: fromName, To: toName, Asked: viewPorts{ports}}
 	open := ports
 	for _, a := range from {
