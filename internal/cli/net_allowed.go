@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -119,7 +120,9 @@ func (n *netInput) allowed(s *fact.Snapshot, m *reach.Model, src, dst string, po
 			for _, e := range []reach.End{a, b} {
 				if e.Endpoint >= 0 {
 					for _, o := range m.Taints(e.Endpoint) {
-						out.Uncertain = append(out.Uncertain, o.Kind+" "+o.InNamespace()+"/"+o.Name)
+						if name := titleOf(o); !slices.Contains(out.Uncertain, name) {
+							out.Uncertain = append(out.Uncertain, name)
+						}
 					}
 				}
 			}
