@@ -27,7 +27,7 @@ type world struct {
 	references index[referenceIndex]
 	rights     *rightsIndex
 	nodes      func() *rbac.Index // that knows what runs on which node, too
-	network    func() *network
+	reached    *networkIndex
 }
 
 // worlds splits a snapshot by the worlds that its objects belong to, in the order
@@ -46,7 +46,7 @@ func worlds(s *fact.Snapshot) []*world {
 }
 
 func newWorld(name, root string, s *fact.Snapshot) *world {
-	w := &world{name: name, root: root, rights: &rightsIndex{}}
+	w := &world{name: name, root: root, rights: &rightsIndex{}, reached: &networkIndex{}}
 	w.see(s)
 	return w
 }
@@ -62,7 +62,6 @@ func (w *world) counts(o *fact.Object, n int) {
 func (w *world) see(s *fact.Snapshot) {
 	w.snapshot = s
 	w.nodes = sync.OnceValue(func() *rbac.Index { return rbac.New(w.snapshot.Objects()) })
-	w.network = sync.OnceValue(func() *network { return newNetwork(w.snapshot) })
 }
 
 // rightsIndex is made at first use.
@@ -123,6 +122,7 @@ func (w *world) follow(before, after *fact.Object) {
 	if before != nil && before.Group == rbac.Group || after != nil && after.Group == rbac.Group {
 		w.followRights(before, after)
 	}
+	w.followNetwork(before, after)
 }
 
 // roles returns the RBAC objects in order.

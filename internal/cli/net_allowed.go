@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -103,6 +104,9 @@ func (n *netInput) allowed(s *fact.Snapshot, m *reach.Model, src, dst string, po
 	if err != nil {
 		return err
 	}
+	if from[0].Endpoint < 0 && to[0].Endpoint < 0 {
+		return usage("%s and %s are both addresses: one end must be a workload", fromName, toName)
+	}
 	out := jsonAllowed{From: fromName, To: toName, Asked: viewPorts{ports}}
 	open := ports
 	for _, a := range from {
@@ -116,7 +120,9 @@ func (n *netInput) allowed(s *fact.Snapshot, m *reach.Model, src, dst string, po
 			for _, e := range []reach.End{a, b} {
 				if e.Endpoint >= 0 {
 					for _, o := range m.Taints(e.Endpoint) {
-						out.Uncertain = append(out.Uncertain, o.Kind+" "+o.InNamespace()+"/"+o.Name)
+						if name := titleOf(o); !slices.Contains(out.Uncertain, name) {
+							out.Uncertain = append(out.Uncertain, name)
+						}
 					}
 				}
 			}

@@ -128,7 +128,7 @@ func newNetView(s *fact.Snapshot, m *reach.Model) *netView {
 	for i, c := range classes {
 		x := viewClass{ID: i, Pods: c.Pods, Workloads: classNames(m, classes, []int{i})}
 		for _, o := range m.Taints(c.Endpoints[0]) {
-			x.Uncertain = append(x.Uncertain, o.Kind+" "+o.InNamespace()+"/"+o.Name)
+			x.Uncertain = append(x.Uncertain, titleOf(o))
 		}
 		v.Classes = append(v.Classes, x)
 	}

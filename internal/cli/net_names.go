@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/reach"
 )
 
@@ -86,6 +87,14 @@ func classNames(m *reach.Model, classes []reach.Class, numbers []int) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// titleOf writes "Kind namespace/name".
+func titleOf(o *fact.Object) string {
+	if ns := o.InNamespace(); ns != "" {
+		return o.Kind + " " + ns + "/" + o.Name
+	}
+	return o.Kind + " " + o.Name
 }
 
 // rangeNames writes ranges of addresses in few words.

@@ -5,15 +5,8 @@ package reach
 // takes the sources that have one egress row together. Of the sources of a class
 // only those count that wanted returns; without wanted, all.
 func (m *Model) columns(reps []int, wanted func(class int) set) []line[Ports] {
-	n := len(reps)
 	classesOf := make([][]int, len(m.Endpoints)) // in a comparison, one endpoint may stand for several
 	var hosts []int
-	type group struct {
-		row     *row
-		members set
-	}
-	var groups []group
-	at := map[string]int{}
 	for k, e := range reps {
 		if e < 0 {
 			continue
@@ -21,17 +14,10 @@ func (m *Model) columns(reps []int, wanted func(class int) set) []line[Ports] {
 		if classesOf[e] = append(classesOf[e], k); m.Endpoints[e].HostNetwork && len(classesOf[e]) == 1 {
 			hosts = append(hosts, e)
 		}
-		r := m.rows[Egress][e]
-		g, ok := at[r.id]
-		if !ok {
-			g = len(groups)
-			at[r.id] = g
-			groups = append(groups, group{row: r})
-		}
-		groups[g].members.add(k)
 	}
+	groups := m.sameEgress(reps)
 	parts := map[string][]part[Ports]{}
-	out := make([]line[Ports], n)
+	out := make([]line[Ports], len(reps))
 	for k, e := range reps {
 		if e < 0 {
 			continue
@@ -64,6 +50,30 @@ func (m *Model) columns(reps []int, wanted func(class int) set) []line[Ports] {
 				}
 			}
 		}
+	}
+	return out
+}
+
+// group is classes of one egress row.
+type group struct {
+	row     *row
+	members set
+}
+
+func (m *Model) sameEgress(reps []int) (out []group) {
+	at := map[string]int{}
+	for k, e := range reps {
+		if e < 0 {
+			continue
+		}
+		r := m.rows[Egress][e]
+		g, ok := at[r.id]
+		if !ok {
+			g = len(out)
+			at[r.id] = g
+			out = append(out, group{row: r})
+		}
+		out[g].members.add(k)
 	}
 	return out
 }

@@ -72,6 +72,9 @@ func (m *Model) Taints(endpoint int) []*fact.Object {
 			out = append(out, f.Object)
 		}
 	}
+	if m.ignores != nil && (m.Protected(Ingress, endpoint) || m.Protected(Egress, endpoint)) {
+		out = append(out, m.ignores.Object)
+	}
 	for _, p := range m.Policies {
 		if (p.tainted || m.isUnordered(p)) && (p.selected.has(endpoint) || !p.subject.pods) {
 			out = append(out, p.Object)

@@ -3,6 +3,7 @@ package reach
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -248,5 +249,25 @@ func TestSamePriority(t *testing.T) {
 				t.Errorf("%s, %s: web has taints %v", c.name, how, m.Taints(0))
 			}
 		}
+	}
+}
+
+// TestNotEnforced holds that a plug-in which ignores policies taints what they
+// are about, unless another is there that does not.
+func TestNotEnforced(t *testing.T) {
+	daemon := func(name string) map[string]any {
+		return map[string]any{"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": map[string]any{"name": name, "namespace": "kube-system"},
+			"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"hostNetwork": true, "containers": []any{map[string]any{"name": "c"}}}}}}
+	}
+	docs := []map[string]any{podDoc("shop", "web", nil), podDoc("other", "api", nil), policyDoc("shop", "p", map[string]any{"podSelector": map[string]any{}}), daemon("kube-flannel-ds")}
+	at := func(m *Model, name string) int {
+		return m.Workloads[slices.IndexFunc(m.Workloads, func(w *Workload) bool { return w.Name == name })].Endpoints[0]
+	}
+	m := New(snapshotOf(docs...), Options{})
+	if len(m.Gaps()) != 1 || m.Gaps()[0].Kind != "not-enforced" || len(m.Taints(at(m, "web"))) != 1 || len(m.Taints(at(m, "api"))) != 0 {
+		t.Errorf("gaps %v; taints %v, %v", m.Gaps(), m.Taints(at(m, "web")), m.Taints(at(m, "api")))
+	}
+	if m := New(snapshotOf(append(docs, daemon("kube-network-policies"))...), Options{}); len(m.Gaps()) != 0 || len(m.Taints(at(m, "web"))) != 0 {
+		t.Errorf("one enforces: gaps %v", m.Gaps())
 	}
 }

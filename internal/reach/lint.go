@@ -193,8 +193,19 @@ func coversPorts(r, s *Rule) bool {
 
 // unenforced tells policies of a cluster whose network plug-in ignores them, as
 // far as its pods are in the input.
-func (m *Model) unenforced() []Problem {
-	ignores := ""
+func (m *Model) unenforced() (out []Problem) {
+	if m.ignores == nil {
+		return nil
+	}
+	for _, p := range m.Policies {
+		out = append(out, Problem{"not-enforced", p, p.Object.Root.Get(keySpec), "the network plug-in of this cluster, " + m.ignores.String() + ", does not enforce policies, and no other that does is in the input"})
+	}
+	return out
+}
+
+// ignoring returns the network plug-in of the input, if it ignores policies and
+// there is none beside it that does not.
+func (m *Model) ignoring() (out *Workload) {
 	for _, w := range m.Workloads {
 		name := strings.ToLower(w.Name)
 		for _, known := range enforcing {
@@ -203,13 +214,7 @@ func (m *Model) unenforced() []Problem {
 			}
 		}
 		if w.Kind == "DaemonSet" && strings.Contains(name, "flannel") {
-			ignores = w.String()
-		}
-	}
-	var out []Problem
-	for _, p := range m.Policies {
-		if ignores != "" {
-			out = append(out, Problem{"not-enforced", p, p.Object.Root.Get(keySpec), "the network plug-in of this cluster, " + ignores + ", does not enforce policies, and no other that does is in the input"})
+			out = w
 		}
 	}
 	return out

@@ -47,6 +47,7 @@ type Model struct {
 	foreign   []*Foreign
 	gaps      []fact.Gap
 	policyGap []fact.Gap
+	ignores   *Workload           // the network plug-in, where it ignores policies
 	unordered map[*Policy]*Policy // with the one before it of the same priority, of which either may come first
 
 	reps   *described // nil without Described
@@ -83,6 +84,7 @@ func build(s *fact.Snapshot, opts Options, also looks) *Model {
 	m.nextID = len(m.Policies)
 	m.refuse(s.Gaps(), objects)
 	m.foreign = readForeign(objects)
+	m.ignores = m.ignoring()
 	m.looked = also.with(m.Policies...)
 	if opts.Described {
 		m.reps = describe(m.Policies)
@@ -172,6 +174,9 @@ func (m *Model) allGaps() []fact.Gap {
 	}
 	for _, f := range m.foreign {
 		out = append(out, f.gap())
+	}
+	if w := m.ignores; w != nil && len(m.Policies) > 0 {
+		out = append(out, gapAt(w.Object, w.Object.Root.At("metadata", "name"), "not-enforced", "this network plug-in does not enforce policies, and no other that does is in the input: in fact everything may be allowed"))
 	}
 	last, byLabels := "", false
 	for _, p := range m.Policies {

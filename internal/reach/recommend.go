@@ -283,6 +283,11 @@ func equalPeers(a, b AdvicePeer) bool {
 func (r *recommender) namespace(ns string, workloads []*Workload) []Advice {
 	dns := PortsOf(UDP, 53, 53).Or(PortsOf(TCP, 53, 53))
 	names := AdviceRule{Peers: []AdvicePeer{{Namespace: "kube-system", Pods: map[string]string{"k8s-app": "kube-dns"}}}, Ports: dns}
+	if slices.ContainsFunc(r.m.Workloads, func(w *Workload) bool {
+		return strings.Contains(w.Name, "node-local-dns") || strings.Contains(w.Name, "nodelocaldns")
+	}) {
+		names.Peers = append(names.Peers, AdvicePeer{Prefixes: []netip.Prefix{nodeLocalDNS()}})
+	}
 	var out []Advice
 	if ns == "kube-system" {
 		names.Peers[0].Namespace = ""
@@ -334,6 +339,12 @@ func (r *recommender) free(ns, name string) string {
 		}
 	}
 	return name
+}
+
+// nodeLocalDNS is the address at which the cache of names on each node listens,
+// where there is one. Source: the documentation of NodeLocal DNSCache.
+func nodeLocalDNS() netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, 20, 10}), 32)
 }
 
 // adviceName shortens a name to what still fits behind a prefix.
