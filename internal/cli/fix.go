@@ -395,11 +395,13 @@ func (x *fixer) left(w io.Writer, say func(string, ...any), plan *remedy.Plan) {
 			place = " at " + sink.Place(f.Location)
 		}
 		say("%s: %s %s%s (%s)", l.Kind, f.Severity, f.Control, place, sink.Text(objectName(f)))
+		if l.Kind == remedy.Generated && i+1 < len(plan.Left) && bytes.Equal(plan.Left[i+1].Before, l.Before) {
+			continue // the next one is of the same object
+		}
 		for _, why := range l.Why {
 			say("  %s", sink.Text(why))
 		}
-		last := i+1 == len(plan.Left) || plan.Left[i+1].Kind != remedy.Generated || !bytes.Equal(plan.Left[i+1].Before, l.Before)
-		if l.Kind == remedy.Generated && last {
+		if l.Kind == remedy.Generated {
 			if err := writeUnified(w, objectName(f), l.Before, l.After, colorful(w)); err != nil {
 				return
 			}
