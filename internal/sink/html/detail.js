@@ -61,7 +61,7 @@ function showFinding(row, back) {
     facts([
       ['Subject', subjectOf(row)],
       ['Where', placeOf(row)],
-      ['Rendered', row[RENDERED] && strings[row[RENDERED]]],
+      ['Source', row[RENDERED] && strings[row[RENDERED]]],
       ['Count', row[COUNT] > 1 && row[COUNT] + ' times'],
       ['Also', also.map((l) => place(l[0], l[1], l[2])).join(', ')],
       ['Waived', statusOf(row) === 1 && 'until ' + strings[w[2]] + (w[0] ? ' by ' + strings[w[0]] : '') + ': ' + strings[w[1]] + ' (' + strings[w[3]] + ')'],
