@@ -1,7 +1,7 @@
 // The report as internal/sink/html/data.go writes it, and what is asked of it.
 
 const report = JSON.parse(document.getElementById('data').textContent);
-const { strings, controls, subjects, findings, gaps, frameworks } = report;
+const { strings, controls, subjects, findings, gaps, frameworks, patches } = report;
 const levels = ['none', 'low', 'medium', 'high', 'critical'];
 
 // The places of a row.
