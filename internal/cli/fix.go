@@ -220,19 +220,6 @@ func (x *fixer) plan(ctx context.Context, c *chosen, snapshot *fact.Snapshot, r 
 	})
 }
 
-// charts returns the charts that were rendered.
-func (x *fixer) charts(ctx context.Context) []remedy.Chart {
-	var out []remedy.Chart
-	for _, c := range x.read.charts {
-		out = append(out, remedy.Chart{
-			World:  c.World,
-			Keys:   func() ([]fact.ValuesKey, error) { return c.Keys(ctx) },
-			Render: func(values []byte) ([]*fact.Object, error) { return c.Render(ctx, values) },
-		})
-	}
-	return out
-}
-
 // verdict is the exit code.
 func (x *fixer) verdict(plan *remedy.Plan, r *finding.Report) error {
 	if len(plan.Left)+len(plan.Values) > 0 || len(plan.Files) > 0 && !x.own.write && !x.stdin() {

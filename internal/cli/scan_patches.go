@@ -23,9 +23,14 @@ func (s *scan) patches(ctx context.Context, c *chosen, snapshot *fact.Snapshot, 
 	case len(s.paths) == 0, slices.Contains(s.paths, "-"), s.flags.cluster.wanted(), s.flags.node:
 		return nil // there is more than files, or none
 	}
+	loose := *r // what charts and overlays make stands in no file
+	loose.Findings = slices.DeleteFunc(slices.Clone(r.Findings), func(f finding.Finding) bool { return len(f.Worlds) > 0 })
+	if len(loose.Findings) == 0 {
+		return nil
+	}
 	x := &fixer{scan: *s, own: &fixFlags{}, files: map[string][]byte{}, read: &files{}}
 	x.readFiles(snapshot)
-	plan, err := x.plan(ctx, c, snapshot, r)
+	plan, err := x.plan(ctx, c, snapshot, &loose)
 	if err != nil {
 		return err
 	}
