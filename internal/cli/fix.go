@@ -220,19 +220,6 @@ func (x *fixer) plan(ctx context.Context, c *chosen, snapshot *fact.Snapshot, r 
 	})
 }
 
-// charts returns the charts that were rendered.
-func (x *fixer) charts(ctx context.Context) []remedy.Chart {
-	var out []remedy.Chart
-	for _, c := range x.read.charts {
-		out = append(out, remedy.Chart{
-			World:  c.World,
-			Keys:   func() ([]fact.ValuesKey, error) { return c.Keys(ctx) },
-			Render: func(values []byte) ([]*fact.Object, error) { return c.Render(ctx, values) },
-		})
-	}
-	return out
-}
-
 // verdict is the exit code.
 func (x *fixer) verdict(plan *remedy.Plan, r *finding.Report) error {
 	if len(plan.Left)+len(plan.Values) > 0 || len(plan.Files) > 0 && !x.own.write && !x.stdin() {
@@ -395,11 +382,13 @@ func (x *fixer) left(w io.Writer, say func(string, ...any), plan *remedy.Plan) {
 			place = " at " + sink.Place(f.Location)
 		}
 		say("%s: %s %s%s (%s)", l.Kind, f.Severity, f.Control, place, sink.Text(objectName(f)))
+		if l.Kind == remedy.Generated && i+1 < len(plan.Left) && bytes.Equal(plan.Left[i+1].Before, l.Before) {
+			continue // the next one is of the same object
+		}
 		for _, why := range l.Why {
 			say("  %s", sink.Text(why))
 		}
-		last := i+1 == len(plan.Left) || plan.Left[i+1].Kind != remedy.Generated || !bytes.Equal(plan.Left[i+1].Before, l.Before)
-		if l.Kind == remedy.Generated && last {
+		if l.Kind == remedy.Generated {
 			if err := writeUnified(w, objectName(f), l.Before, l.After, colorful(w)); err != nil {
 				return
 			}

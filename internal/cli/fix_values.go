@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
+	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/remedy"
+	"github.com/merlon-security/merlon/internal/sandbox"
 	"github.com/merlon-security/merlon/internal/sink"
 )
 
@@ -67,4 +72,35 @@ func tellValues(say func(string, ...any), plan *remedy.Plan) {
 			say("fixes %s %s at %s (%s)", f.Severity, f.Control, sink.Place(f.Location), sink.Text(objectName(f)))
 		}
 	}
+}
+
+// maxTrying is how long values may be tried for one chart. Nothing that is meant
+// well comes near; a chart that is slow on purpose shall not hold up the rest.
+const maxTrying = 2 * time.Minute
+
+// charts returns the charts that were rendered, to be rendered with other values.
+// One that runs into a limit is not tried again.
+func (x *fixer) charts(ctx context.Context) []remedy.Chart {
+	var out []remedy.Chart
+	for _, c := range x.read.charts {
+		var spent time.Duration
+		out = append(out, remedy.Chart{
+			World: c.World,
+			Keys:  func() ([]fact.ValuesKey, error) { return c.Keys(ctx) },
+			Render: func(values []byte) ([]*fact.Object, error) {
+				if spent > maxTrying {
+					return nil, errors.New("the chart takes too long")
+				}
+				began := time.Now()
+				objects, err := c.Render(ctx, values)
+				spent += time.Since(began)
+				var failure *sandbox.Failure
+				if errors.As(err, &failure) {
+					spent = maxTrying + 1
+				}
+				return objects, err
+			},
+		})
+	}
+	return out
 }

@@ -225,6 +225,9 @@ func (s *scan) run(ctx context.Context) error {
 	r.Merlon, r.Target, r.Cluster, r.Summary.Files = version, s.targets(), s.reportCluster(), files
 	r.Notices = append(r.Notices, engine.NotApplicable(snapshot)...)
 	s.finish(r, c, snapshot)
+	if err := s.patches(ctx, c, snapshot, r); err != nil {
+		return failed(err)
+	}
 	if err := publish(ctx, r, outs); err != nil {
 		return failed(err)
 	}

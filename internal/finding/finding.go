@@ -217,6 +217,16 @@ type Report struct {
 	Gaps       []Gap       `json:"gaps"`
 	Frameworks []Framework `json:"frameworks"`
 	Notices    []string    `json:"notices,omitempty"` // expired and unused waivers, and the like
+
+	// Patches are what would mend findings, for reports that people open; others
+	// have merlon fix.
+	Patches []Patch `json:"-"`
+}
+
+// Patch is a change of one file, proven to mend findings in it.
+type Patch struct {
+	File string
+	Diff string // unified, without secrets
 }
 
 // Cluster says which cluster was read, and when.

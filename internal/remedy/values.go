@@ -47,6 +47,7 @@ type reviser struct {
 	keys    []fact.ValuesKey
 	objects []int // of the chart, by their number in a state
 	before  map[string]int
+	after   map[string]int // with what was proven last
 	renders int
 }
 
@@ -85,10 +86,25 @@ func (m *maker) revise(chart Chart, first *state, r *result) (Values, bool, erro
 		return Values{}, false, err
 	}
 	out := Values{World: chart.World, YAML: best.yaml()}
-	for _, id := range best.ids {
-		out.Fixes = append(out.Fixes, *r.fixes[id])
+	for _, id := range ids {
+		if slices.Contains(best.ids, id) || v.gone(id) {
+			out.Fixes = append(out.Fixes, *r.fixes[id])
+		}
 	}
 	return out, true, nil
+}
+
+// gone reports whether what was proven has mended another finding, too: a pod gets
+// no token any more when its account has none to give.
+func (v *reviser) gone(id string) bool {
+	f := v.r.fixes[id].Finding
+	f.Worlds = []string{v.chart.World}
+	for _, k := range keysOf(&f) {
+		if v.before[k] == 0 || v.after[k] > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // concerned returns the fixes that change objects of the chart and no others.
@@ -208,6 +224,7 @@ func (v *reviser) proves(p revision) (bool, error) {
 			return false, nil
 		}
 	}
+	v.after = after
 	return true, nil
 }
 

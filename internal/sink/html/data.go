@@ -18,6 +18,7 @@ type document struct {
 	Findings   [][]any     `json:"findings"`
 	Gaps       [][]any     `json:"gaps"` // kind, file, line, column, subject, message
 	Frameworks []framework `json:"frameworks"`
+	Patches    [][]any     `json:"patches"` // file, lines of a diff
 }
 
 type control struct {
@@ -49,7 +50,7 @@ type table struct {
 
 func compact(r *finding.Report) *document {
 	t := &table{
-		doc:     &document{Strings: []string{""}, Controls: []control{}, Subjects: [][]int{}, Findings: make([][]any, 0, len(r.Findings)), Gaps: [][]any{}, Frameworks: []framework{}},
+		doc:     &document{Strings: []string{""}, Controls: []control{}, Subjects: [][]int{}, Findings: make([][]any, 0, len(r.Findings)), Gaps: [][]any{}, Frameworks: []framework{}, Patches: [][]any{}},
 		strings: map[string]int{"": 0}, controls: map[string]int{}, subjects: map[finding.Subject]int{},
 	}
 	for i := range r.Findings {
@@ -60,6 +61,13 @@ func compact(r *finding.Report) *document {
 	}
 	for i := range r.Frameworks {
 		t.doc.Frameworks = append(t.doc.Frameworks, frameworkOf(&r.Frameworks[i]))
+	}
+	for _, p := range r.Patches {
+		lines := []string{}
+		for line := range strings.Lines(p.Diff) {
+			lines = append(lines, plain(strings.TrimRight(line, "\r\n")))
+		}
+		t.doc.Patches = append(t.doc.Patches, []any{t.text(p.File), lines})
 	}
 	return t.doc
 }

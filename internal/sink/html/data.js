@@ -1,7 +1,7 @@
 // The report as internal/sink/html/data.go writes it, and what is asked of it.
 
 const report = JSON.parse(document.getElementById('data').textContent);
-const { strings, controls, subjects, findings, gaps, frameworks } = report;
+const { strings, controls, subjects, findings, gaps, frameworks, patches } = report;
 const levels = ['none', 'low', 'medium', 'high', 'critical'];
 
 // The places of a row.
@@ -47,7 +47,7 @@ function search(query) {
     const inControl = hits('controls', controls, (c) => c.id + ' ' + c.title, word);
     const inSubject = hits('subjects', subjects, (s) => s.map((x) => strings[x]).join(' '), word);
     const inString = hits('strings', strings, (s) => s, word);
-    return (row) => inControl[row[CONTROL]] || inSubject[row[SUBJECT]] || inString[row[FILE]] || inString[row[MESSAGE]] ||
+    return (row) => inControl[row[CONTROL]] || inSubject[row[SUBJECT]] || inString[row[FILE]] || inString[row[MESSAGE]] || row[RENDERED] && inString[row[RENDERED]] ||
       row[EVIDENCE].some((x) => inString[x]) || row[ID].startsWith(word);
   });
   if (!tests.length) return () => true;

@@ -31,6 +31,18 @@ function evidenceOf(row) {
 
 const fixOf = (c) => c.fix ? [el('h3', {}, 'Fix'), el('pre', { class: 'fix', tabindex: '0', 'aria-label': 'Fix' }, c.fix)] : [];
 
+// patchOf shows what merlon fix would change in the file of a finding.
+const patched = new Map(patches);
+function patchOf(row) {
+  const lines = row[FILE] && patched.get(row[FILE]);
+  if (!lines) return [];
+  const kind = (line) => ({ '+': 'new', '-': 'old', '@': 'at' })[line[0]];
+  return [
+    el('h3', {}, 'What merlon fix would change in this file'),
+    el('pre', { class: 'diff', tabindex: '0', 'aria-label': 'Changes' }, ...lines.map((line) => el('span', { class: kind(line) || false }, line + '\n'))),
+  ];
+}
+
 // answers tells which items a control answers: by its own word, and by that of
 // the frameworks of the report.
 const answers = new Map(controls.map((c) => [c.id, { ...c.maps }]));
@@ -61,7 +73,7 @@ function showFinding(row, back) {
     facts([
       ['Subject', subjectOf(row)],
       ['Where', placeOf(row)],
-      ['Rendered', row[RENDERED] && strings[row[RENDERED]]],
+      ['Source', row[RENDERED] && strings[row[RENDERED]]],
       ['Count', row[COUNT] > 1 && row[COUNT] + ' times'],
       ['Also', also.map((l) => place(l[0], l[1], l[2])).join(', ')],
       ['Waived', statusOf(row) === 1 && 'until ' + strings[w[2]] + (w[0] ? ' by ' + strings[w[0]] : '') + ': ' + strings[w[1]] + ' (' + strings[w[3]] + ')'],
@@ -69,7 +81,7 @@ function showFinding(row, back) {
       ['Id', row[ID]],
     ]),
     row[EVIDENCE].length ? el('h3', {}, 'What was seen') : null,
-    evidenceOf(row), fixOf(c), mapsOf(c),
+    evidenceOf(row), fixOf(c), patchOf(row), mapsOf(c),
     el('p', { class: 'hint' }, 'merlon explain ' + c.id + ' teaches the attack, the fix and its price.'),
   );
 }

@@ -26,6 +26,7 @@ func pageOf(t *testing.T, r *finding.Report) string {
 func sample() *finding.Report {
 	r := &finding.Report{Merlon: "0", Kubernetes: "1.36", Target: []string{"x"}, Notices: []string{"<b>note</b>"},
 		Gaps: []finding.Gap{{Kind: "invalid-yaml", Message: "m", Location: finding.Location{File: "f.yaml", Line: 3}}}}
+	r.Patches = []finding.Patch{{File: "f.yaml", Diff: "--- a/f.yaml\n-  </script><b>old</b>\n+  new\n"}}
 	for _, name := range []string{"a", "b", "</script><script>alert(1)</script>"} {
 		r.Findings = append(r.Findings, finding.Finding{
 			ID: strings.Repeat("0", 32), Control: "workload/x", Family: "workload", Title: "t", Severity: finding.High, Verdict: finding.Fail, Count: 1, Fix: "f",
@@ -93,6 +94,9 @@ func TestDataIsCompact(t *testing.T) {
 	}
 	if !seen["</script><script>alert(1)</script>"] {
 		t.Error("a name does not come back as it was")
+	}
+	if len(d.Patches) != 1 || !strings.Contains(page, `\u003cb\u003eold`) {
+		t.Errorf("patches %v", d.Patches)
 	}
 	if strings.Contains(page, "<b>note</b>") {
 		t.Error("a note is markup")

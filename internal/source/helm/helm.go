@@ -167,13 +167,17 @@ func (s *Source) chart(ctx context.Context, t *source.Tree, req request, world s
 
 // render has a child render a chart, and reports what it answers.
 func (s *Source) render(ctx context.Context, t *source.Tree, req request, world string, files *source.Files, emit func(fact.Change) error) error {
-	s.decoder.Emit = emit
 	var out rendered
-	err := s.Rendering.Runner.Run(ctx, Name, req, files, &out)
-	place := func(name string) string { return placeOf(t, req, name) }
-	if err != nil {
-		return s.failed(err, world, place("Chart.yaml"), emit)
+	if err := s.Rendering.Runner.Run(ctx, Name, req, files, &out); err != nil {
+		return s.failed(err, world, placeOf(t, req, "Chart.yaml"), emit)
 	}
+	return s.report(ctx, t, req, world, &out, emit)
+}
+
+// report tells what a child has rendered.
+func (s *Source) report(ctx context.Context, t *source.Tree, req request, world string, out *rendered, emit func(fact.Change) error) error {
+	s.decoder.Emit = emit
+	place := func(name string) string { return placeOf(t, req, name) }
 	for _, p := range out.Problems {
 		g := fact.Gap{Kind: p.Kind, Source: Name, World: world, File: place(p.File), Pos: fact.Pos{Line: uint32(p.Line)}, Message: s.clean(p.Message)}
 		if req.Archive {

@@ -217,7 +217,11 @@ func (s *Source) offer(t *source.Tree, req request, world string, gaps []fact.Ga
 			with.Values = append(slices.Clip(req.Values), namedText{"values", values})
 			var objects []*fact.Object
 			var seen []fact.Gap
-			err := s.render(ctx, t, with, world, source.NewFiles(t), func(c fact.Change) error {
+			var out rendered
+			if err := s.Rendering.Runner.Run(ctx, Name, with, source.NewFiles(t), &out); err != nil {
+				return nil, fmt.Errorf("render the chart with other values: %w", err)
+			}
+			err := s.report(ctx, t, with, world, &out, func(c fact.Change) error {
 				switch c.Op {
 				case fact.Upsert:
 					objects = append(objects, c.Object)

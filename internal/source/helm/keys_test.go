@@ -2,11 +2,13 @@ package helm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/merlon-security/merlon/internal/fact"
@@ -32,7 +34,7 @@ func revisable(t *testing.T, file, values string) source.Revisable {
 	}
 	var charts []source.Revisable
 	s := &Source{Input: source.Input{Survey: survey, Rendering: source.Rendering{
-		Minor: 36, Runner: &sandbox.Runner{Self: []string{exe}}, Charts: func(c source.Revisable) { charts = append(charts, c) },
+		Minor: 36, Runner: &sandbox.Runner{Self: []string{exe}, Limits: sandbox.Limits{CPU: 2 * time.Second, Memory: 256 << 20}}, Charts: func(c source.Revisable) { charts = append(charts, c) },
 	}}}
 	if err := s.Collect(context.Background(), func(c fact.Change) error {
 		if c.Op == fact.GapOpened {
@@ -111,5 +113,19 @@ func TestRenderAnew(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: got %s, want %s (%v)", c.values, got, c.want, err)
 		}
+	}
+}
+
+// A chart that is fine by itself and runs into a limit with other values ends
+// with the child's failure, so that nobody tries on.
+func TestRenderAnewIsBounded(t *testing.T) {
+	chart := revisable(t, "loop.txtar", "")
+	_, err := chart.Render(context.Background(), []byte("count: 100000000000\n"))
+	var failure *sandbox.Failure
+	if !errors.As(err, &failure) || failure.Kind != sandbox.TimeLimit && failure.Kind != sandbox.MemoryLimit {
+		t.Errorf("got %v, want a limit", err)
+	}
+	if objects, err := chart.Render(context.Background(), []byte("count: 2\n")); err != nil || len(objects) != 1 {
+		t.Errorf("got %d objects, %v", len(objects), err)
 	}
 }
