@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/rbac"
 )
@@ -43,6 +44,16 @@ func worlds(s *fact.Snapshot) []*world {
 		}
 	}
 	return out
+}
+
+// WorldOf returns what controls over several objects look in, for who judges
+// outside of an assessment: all objects together.
+func WorldOf(objects []*fact.Object) control.World {
+	changes := make([]fact.Change, len(objects))
+	for i, o := range objects {
+		changes[i] = fact.Change{Op: fact.Upsert, Object: o}
+	}
+	return newWorld("", "", (&fact.Snapshot{}).Apply(changes...))
 }
 
 func newWorld(name, root string, s *fact.Snapshot) *world {

@@ -75,7 +75,7 @@ func testControls(s Streams, list []*control.Control, broken int) error {
 	total, problems := 0, broken
 	for _, c := range list {
 		ran, failures := assess.RunCases(lib, c)
-		failures = append(failures, harden.Prove(lib, c, assess.NewestMinor())...)
+		failures = append(failures, harden.Prove(lib, c, assess.NewestMinor(), assess.WorldOf)...)
 		total += ran
 		problems += len(failures)
 		for _, f := range failures {

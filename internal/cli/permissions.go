@@ -18,7 +18,11 @@ const permissionsExamples = `  # what Merlon may do in a cluster, read before it
   merlon permissions | kubectl apply -f -
 
   # only in two namespaces, and names and labels of Secrets, too
-  merlon permissions --namespace shop --namespace pay --with secret-metadata`
+  merlon permissions --namespace shop --namespace pay --with secret-metadata
+
+  # scan a node from a pod, with two capabilities and nothing to write
+  merlon permissions --node worker-1 --image registry.example.com/merlon@sha256:… | kubectl apply -f -
+  kubectl logs -n merlon job/merlon-worker-1`
 
 // rights is what the command prints rights for.
 type rights struct {
@@ -27,13 +31,15 @@ type rights struct {
 	with        []string
 	account     string
 	in          string
+	nodes       []string
+	image       string
 }
 
 func newPermissions(s Streams) *cobra.Command {
 	r := &rights{}
 	cmd := &cobra.Command{
 		Use:   "permissions",
-		Short: "Prints the rights that reading a cluster takes, as a manifest",
+		Short: "Prints the rights that reading a cluster or a node takes, as a manifest",
 		Long: `Prints a ServiceAccount with the rights that "merlon scan --cluster" takes, and
 "merlon net" and "merlon rbac" with --cluster: to list and watch the kinds that
 controls are about, and those that decide who can talk to whom and who may do
@@ -48,12 +54,23 @@ With --with kubelet-config the right to get nodes/configz is added, by which eac
 kubelet tells the configuration that it runs with, flags and files together. It is
 not nodes/proxy, which lets its holder run commands in every pod.
 
-Custom resources are in the list whether the cluster has them or not.`,
+Custom resources are in the list whether the cluster has them or not.
+
+With --node it prints instead a Job for each node named, which scans it as "merlon
+scan --node" does on the machine itself, and leaves the report as JSON in its log.
+The Job has no rights in the cluster and is not privileged; its namespace must
+admit pods with the node's files and network (Pod Security level privileged).`,
 		Example: permissionsExamples,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := checkWith(r.with); err != nil {
 				return err
+			}
+			if len(r.nodes) > 0 {
+				return r.printNodes(s.Out)
+			}
+			if r.image != "" {
+				return usage("--image is for --node")
 			}
 			return r.print(s.Out)
 		},
@@ -62,8 +79,10 @@ Custom resources are in the list whether the cluster has them or not.`,
 	fl.StringArrayVar(&r.controlDirs, "controls", nil, "`DIR` with your own controls, whose kinds are needed too (repeatable)")
 	fl.StringArrayVar(&r.namespaces, "namespace", nil, "of what lies in namespaces, only the `NAME` (repeatable)")
 	fl.StringArrayVar(&r.with, "with", nil, "more rights: "+secretMetadata+", "+kubeletConfig+" (repeatable)")
-	fl.StringVar(&r.account, "account", "merlon", "`NAME` of the ServiceAccount and of its roles")
-	fl.StringVar(&r.in, "account-namespace", "merlon", "`NAMESPACE` of the ServiceAccount; it must exist")
+	fl.StringVar(&r.account, "account", "merlon", "`NAME` of the ServiceAccount and of its roles; with --node, begin of the names of the Jobs")
+	fl.StringVar(&r.in, "account-namespace", "merlon", "`NAMESPACE` of the ServiceAccount or the Jobs; it must exist")
+	fl.StringArrayVar(&r.nodes, "node", nil, "a Job that scans the node `NAME`, instead (repeatable)")
+	fl.StringVar(&r.image, "image", "", "with --node: `IMAGE` of Merlon, best by its digest")
 	return cmd
 }
 

@@ -180,7 +180,7 @@ func (m *maker) judgeObject(root fact.Value, minor int, ctl *control.Compiled, e
 	if err != nil {
 		return finding.Unknown
 	}
-	j := control.NewJudge(m.Library, nil, minor)
+	j := control.NewJudge(m.Library, m.World, minor)
 	j.Subject(&control.Subject{Object: o})
 	return j.Run(ctl, func(out control.Outcome) {
 		if each != nil {

@@ -29,6 +29,7 @@ type Input struct {
 
 	Components []Found
 	Objects    []*fact.Object // the configuration that the components name, files of the node, the machine: as far as it was read
+	World      control.World  // all that was read, for controls over several objects; nil where there is none
 	Layout     Layout
 }
 
@@ -199,7 +200,7 @@ type bench struct {
 func (m *maker) bench(plan *component.Plan, minor int) *bench {
 	o := plan.Object()
 	p, _ := component.FromObject(o)
-	b := &bench{judge: control.NewJudge(m.Library, nil, minor)}
+	b := &bench{judge: control.NewJudge(m.Library, m.World, minor)}
 	b.judge.Subject(&control.Subject{Object: o, Component: subject{p.At(minor), func(flag string, field []string) {
 		if b.read != nil {
 			b.read(flag, field)

@@ -24,7 +24,7 @@ func TestSettingsSatisfy(t *testing.T) {
 		if len(c.Settings) > 0 {
 			with++
 		}
-		for _, problem := range Prove(lib, c, assess.NewestMinor()) {
+		for _, problem := range Prove(lib, c, assess.NewestMinor(), assess.WorldOf) {
 			t.Error(problem)
 		}
 	}
@@ -39,7 +39,7 @@ func input(t *testing.T, found ...Found) Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := Input{Library: control.NewLibrary(), Minor: 36, Components: found, Layout: DefaultLayout()}
+	in := Input{Library: control.NewLibrary(), Minor: 36, Components: found, Layout: DefaultLayout(), World: assess.WorldOf(nil)}
 	for _, c := range all {
 		if e := c.Scope.Each; c.Hygiene() || e != control.EachComponent && e != control.EachObject {
 			continue
@@ -213,6 +213,26 @@ stream_server_address = "127.0.0.1"
 	var back map[string]any
 	if err := toml.Unmarshal([]byte(out[strings.Index(out, "\n")+1:]), &back); err != nil {
 		t.Errorf("no TOML: %v", err)
+	}
+}
+
+// TestAuthenticationInUse settles anonymous requests in a file in use that leaves
+// them to the default of a flag, and lets a flag be.
+func TestAuthenticationInUse(t *testing.T) {
+	for flag, want := range map[string]bool{"--v=2": true, "--anonymous-auth=false": false} {
+		spec := map[string]any{"component": "kube-apiserver", "version": "v1.36.0", "command": []any{"kube-apiserver", "--authentication-config=/etc/authn.yaml", flag}}
+		api, _ := fact.NewObject(fact.Of(map[string]any{"apiVersion": "merlon.dev/v1", "kind": "NodeComponent", "metadata": map[string]any{"name": "n1.kube-apiserver"}, "spec": spec}), fact.Origin{})
+		in := input(t, node(t, spec))
+		authn, ok := fact.NewObject(fact.Of(map[string]any{"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "jwt": []any{}}), fact.Origin{File: "/etc/authn.yaml"})
+		if !ok {
+			t.Fatal("no object")
+		}
+		in.Objects = append(in.Objects, &authn)
+		in.World = assess.WorldOf([]*fact.Object{&api, &authn})
+		out, _ := text(t, in, FormFlags)
+		if strings.Contains(out, "- path: /livez") != want || strings.Contains(out, "--authentication-config=/etc/kubernetes/hardening/authentication.yaml") != want {
+			t.Errorf("with %s:\n%s", flag, out)
+		}
 	}
 }
 

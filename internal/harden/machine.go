@@ -82,7 +82,7 @@ func (m *maker) wantedOf(o *fact.Object, ctl *control.Compiled) (out []control.C
 	if len(ctl.Settings) == 0 {
 		return nil, nil
 	}
-	j := control.NewJudge(m.Library, nil, m.Minor)
+	j := control.NewJudge(m.Library, m.World, m.Minor)
 	j.Subject(&control.Subject{Object: o})
 	j.Run(ctl, func(found control.Outcome) {
 		if found.Verdict == finding.Fail && out == nil {

@@ -14,7 +14,8 @@ import (
 
 // Prove holds the settings of a control to their promise: the component of every
 // failing case, with them, passes. It returns what does not hold, a line each.
-func Prove(lib *control.Library, c *control.Control, newest int) []string {
+// Controls over several objects look in the world that worldOf makes.
+func Prove(lib *control.Library, c *control.Control, newest int, worldOf func([]*fact.Object) control.World) []string {
 	if len(c.Settings) == 0 {
 		return nil
 	}
@@ -29,7 +30,7 @@ func Prove(lib *control.Library, c *control.Control, newest int) []string {
 		if cs.Verdict != finding.Fail {
 			continue
 		}
-		done, err := proveCase(lib, c, cs, newest)
+		done, err := proveCase(lib, c, cs, newest, worldOf)
 		if err != nil {
 			out = append(out, fmt.Sprintf("%s:%d: %s: settings: %v", c.File, cs.Line, cs.Name, err))
 		}
@@ -43,7 +44,7 @@ func Prove(lib *control.Library, c *control.Control, newest int) []string {
 
 // proveCase makes a case's settings and judges again. It reports false where
 // none applies.
-func proveCase(lib *control.Library, c *control.Control, cs *control.Case, newest int) (bool, error) {
+func proveCase(lib *control.Library, c *control.Control, cs *control.Case, newest int, worldOf func([]*fact.Object) control.World) (bool, error) {
 	minor := newest
 	if cs.Kubernetes != "" {
 		n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimPrefix(cs.Kubernetes, "v"), "1."))
@@ -56,7 +57,15 @@ func proveCase(lib *control.Library, c *control.Control, cs *control.Case, newes
 	if err != nil {
 		return false, err
 	}
-	m := &maker{Input: Input{Library: lib, Minor: minor}}
+	var objects []*fact.Object
+	for _, root := range cs.Objects {
+		o, err := objectOf(root)
+		if err != nil {
+			return false, err
+		}
+		objects = append(objects, o)
+	}
+	m := &maker{Input: Input{Library: lib, Minor: minor, World: worldOf(objects)}}
 	if c.Scope.Each == control.EachObject {
 		return m.proveObject(compiled, cs)
 	}

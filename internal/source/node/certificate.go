@@ -6,8 +6,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -59,10 +61,12 @@ func (s *Source) pem(text []byte, name, file string) {
 }
 
 func (s *Source) certificate(c *x509.Certificate) map[string]any {
+	sum := sha256.Sum256(c.Raw)
 	spec := map[string]any{
 		"subject": c.Subject.String(), "issuer": c.Issuer.String(), "notBefore": c.NotBefore.UTC().Format(time.DateOnly), "notAfter": c.NotAfter.UTC().Format(time.DateOnly),
 		"daysLeft": int64(c.NotAfter.Sub(s.Now) / (24 * time.Hour)), "authority": c.IsCA, "signature": c.SignatureAlgorithm.String(), "dnsNames": c.DNSNames,
 		"commonName": c.Subject.CommonName, "organizations": c.Subject.Organization,
+		"sha256": hex.EncodeToString(sum[:]), // tells one from another of the same names and dates
 	}
 	var ips []string
 	for _, ip := range c.IPAddresses {

@@ -68,7 +68,7 @@ func (s *Source) once(ctx context.Context, emit func(fact.Change) error) error {
 	s.fixedFiles()
 	s.hostFacts(all)
 	if len(all) == 0 {
-		s.gap("no-objects", "", "no component of Kubernetes runs here, or its processes cannot be seen: a pod needs hostPID")
+		s.gap("no-objects", "", "no component of Kubernetes runs here, or its processes cannot be seen: a pod needs the machine's / mounted, and --host-root, or hostPID")
 	}
 	if s.err == nil {
 		s.err = ctx.Err()

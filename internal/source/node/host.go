@@ -4,11 +4,16 @@ package node
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/fact"
+	"golang.org/x/sys/unix"
 )
 
 // sysctls are the kernel settings that are told.
@@ -24,7 +29,11 @@ var sysctls = []string{
 func (s *Source) hostFacts(all []*process) {
 	spec := map[string]any{}
 	settings := map[string]any{}
+	own := s.ownNetwork()
 	for _, name := range sysctls {
+		if !own && strings.HasPrefix(name, "net.") {
+			continue
+		}
 		if text, err := s.host.read("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), 4096); err == nil {
 			settings[name] = strings.TrimSpace(string(text))
 		}
@@ -54,6 +63,32 @@ func (s *Source) hostFacts(all []*process) {
 	}
 	spec["components"] = slices.Compact(names)
 	s.fact("NodeHost", s.node, "", spec)
+}
+
+// ownNetwork tells whether the settings of the kernel below net. that can be read
+// are the machine's: whatever /proc they are read from, they are those of the
+// network namespace of who reads.
+func (s *Source) ownNetwork() bool {
+	machine, err := s.networkOf()
+	if errors.Is(err, fs.ErrNotExist) {
+		return true // a copy of a machine's files
+	}
+	own, ownErr := os.Readlink("/proc/self/ns/net")
+	if err == nil && ownErr == nil && own == machine || err != nil && cmp.Or(s.Root, "/") == "/" {
+		return true
+	}
+	s.gap("other-network", "/proc/sys/net", "the settings of the kernel below net. are not known: Merlon runs in another network than the machine's; a pod needs hostNetwork")
+	return false
+}
+
+// networkOf names the network namespace of the machine's first process.
+func (s *Source) networkOf() (string, error) {
+	f, err := s.host.open("/proc/1/ns", unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return readlink(&tree{fd: int(f.Fd())}, "net")
 }
 
 func (s *Source) line(name string) string {

@@ -102,6 +102,32 @@ func gapAt(gaps []fact.Gap, file, message string) bool {
 	return slices.ContainsFunc(gaps, func(g fact.Gap) bool { return g.File == file && strings.Contains(g.Message, message) })
 }
 
+// TestOwnNetwork tells the settings of a network only where they are the
+// machine's.
+func TestOwnNetwork(t *testing.T) {
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Skip(err)
+	}
+	for network, known := range map[string]bool{"": true, own: true, "net:[1]": false} {
+		r := newRoot(t)
+		r.process(10, "", "kubelet")
+		r.write("/proc/sys/net/ipv4/ip_forward", "1\n")
+		r.write("/proc/sys/vm/overcommit_memory", "1\n")
+		if network != "" {
+			r.link(network, "/proc/1/ns/net")
+		}
+		objects, gaps := r.scan()
+		host := text(objects["NodeHost n1"])
+		if !strings.Contains(host, `"vm.overcommit_memory":"1"`) || strings.Contains(host, `"net.ipv4.ip_forward":"1"`) != known {
+			t.Errorf("in %q: %s", network, host)
+		}
+		if gapAt(gaps, "/proc/sys/net", "hostNetwork") == known {
+			t.Errorf("in %q: %v", network, gaps)
+		}
+	}
+}
+
 func TestComponents(t *testing.T) {
 	r := newRoot(t)
 	r.process(10, "", "/usr/bin/kubelet", "--config", "/var/lib/kubelet/config.yaml", "--config-dir=/etc/kubelet.d", "--hostname-override=worker-7", "--v=2", "--v=4")
