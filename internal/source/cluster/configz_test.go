@@ -31,7 +31,9 @@ func TestKubelets(t *testing.T) {
 			fmt.Fprint(w, `{"kubeletconfig":{"readOnlyPort":10255,"authentication":{"anonymous":{"enabled":true}},"staticPodURLHeader":{"Authorization":["made-up"]}}}`)
 		}},
 		{name: "refuses", answer: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) }, want: "get nodes/configz"},
-		{name: "leads elsewhere", answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://127.0.0.1:1/", http.StatusFound) }, want: "it answers 302"},
+		{name: "leads elsewhere", answer: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://127.0.0.1:1/", http.StatusFound)
+		}, want: "it answers 302"},
 		{name: "talks rubbish", answer: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{") }, want: "cannot be read"},
 		{name: "says nothing of itself", answer: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"other":1}`) }, want: "cannot be read"},
 		{name: "talks without end", answer: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, strings.Repeat(" ", 2<<20)) }, want: "too long"},
