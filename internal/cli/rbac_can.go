@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/merlon-security/merlon/internal/rbac"
@@ -42,6 +44,20 @@ func (q *questionFlags) request(args []string) (rbac.Request, error) {
 	return r, nil
 }
 
+// subresources are those of Kubernetes' own APIs and of custom resources.
+var subresources = strings.Fields("status scale exec attach portforward log proxy binding eviction ephemeralcontainers resize token approval finalize " +
+	"configz checkpoint healthz metrics pods spec stats")
+
+// doubt writes a note where the part after the slash looks like an object's
+// name, as in kubectl's TYPE/NAME: the answer is about something else.
+func doubt(w io.Writer, q rbac.Request) {
+	if q.Subresource == "" || q.Subresource == "*" || slices.Contains(subresources, q.Subresource) {
+		return
+	}
+	text := fmt.Sprintf("note: %[2]s is asked for as a subresource, and Kubernetes has none of that name; for an object write: %[1]s %[2]s", q.Resource, q.Subresource)
+	fmt.Fprintln(w, clean(oneLine(text)))
+}
+
 func newRbacCan(s Streams) *cobra.Command {
 	f, q := &rbacFlags{}, &questionFlags{}
 	cmd := &cobra.Command{
@@ -68,6 +84,7 @@ Exit codes: 0 yes, 1 no, 2 wrong usage, 3 the input could not all be read.`,
 			if err != nil {
 				return usage("rbac can: %v", err)
 			}
+			doubt(s.Err, request)
 			p, err := f.read(cmd.Context(), s)
 			if err != nil {
 				return err

@@ -33,6 +33,7 @@ unless --all is given.`,
 			if err != nil {
 				return usage("rbac who: %v", err)
 			}
+			doubt(s.Err, request)
 			p, err := f.read(cmd.Context(), s)
 			if err != nil {
 				return err
