@@ -223,7 +223,7 @@ func (s *scan) run(ctx context.Context) error {
 	}
 	r := a.Report(c.frameworks, c.left)
 	r.Merlon, r.Target, r.Cluster, r.Summary.Files = version, s.targets(), s.reportCluster(), files
-	r.Notices = append(r.Notices, engine.NotApplicable(snapshot)...)
+	r.Notices = append(append(r.Notices, engine.NotApplicable(snapshot)...), unverified(snapshot)...)
 	s.finish(r, c, snapshot)
 	if err := publish(ctx, r, outs); err != nil {
 		return failed(err)
