@@ -216,7 +216,7 @@ func (s *scan) run(ctx context.Context) error {
 		}
 	}
 	s.filed(c)
-	engine := assess.New(lib, c.run, assess.Options{Minor: c.minor, Params: s.params, Cluster: s.info.UID, Advisories: advisories})
+	engine := assess.New(lib, c.run, assess.Options{Minor: c.minor, Params: s.params, Cluster: s.info.UID, Live: s.info.Server != "", Advisories: advisories})
 	a, err := engine.Assess(snapshot)
 	if err != nil {
 		return failed(err)
