@@ -3,6 +3,7 @@ package assess
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
@@ -52,12 +53,47 @@ func (a *Assessment) add(k *worker) {
 // Results tells how each control stood, for the roll-up of frameworks.
 func (a *Assessment) Results() []framework.Result {
 	out := make([]framework.Result, 0, len(a.tallies))
+	seen := a.seen()
 	for i, t := range a.tallies {
-		if c := a.engine.controls[i].control; !a.left[c.ID] {
-			out = append(out, framework.Result{Control: c.ID, Frameworks: c.Frameworks(), Pass: t.pass, Fail: t.fail, Unknown: t.unknown, Run: true})
+		c := a.engine.controls[i].control
+		if a.left[c.ID] {
+			continue
+		}
+		about := ofNodes(c)
+		unseen := a.engine.options.Live && len(about) > 0 && !slices.ContainsFunc(about, func(s string) bool { return seen[s] })
+		out = append(out, framework.Result{Control: c.ID, Frameworks: c.Frameworks(), Pass: t.pass, Fail: t.fail, Unknown: t.unknown, Run: true, Unseen: unseen})
+	}
+	return out
+}
+
+// seen tells which components and things of nodes were judged by any control: what
+// none has judged was not in the input.
+func (a *Assessment) seen() map[string]bool {
+	out := map[string]bool{}
+	for i, t := range a.tallies {
+		if t.pass+t.fail+t.unknown == 0 {
+			continue
+		}
+		for _, s := range ofNodes(a.engine.controls[i].control) {
+			out[s] = true
 		}
 	}
 	return out
+}
+
+// ofNodes names what a control is about that is there in every cluster and that
+// its API need not show: components, and the files and documents on machines.
+func ofNodes(c *control.Control) []string {
+	if c.Scope.Each == control.EachComponent {
+		return []string{c.Scope.Component}
+	}
+	for _, kind := range c.Scope.Kinds {
+		group, _, _ := strings.Cut(kind, "/")
+		if c.Scope.Each != control.EachObject || group != "merlon.dev" && group != "apiserver.config.k8s.io" && group != "audit.k8s.io" {
+			return nil
+		}
+	}
+	return c.Scope.Kinds
 }
 
 // Report returns the report of the assessment, with the roll-up of frameworks.

@@ -22,6 +22,7 @@ type Options struct {
 	Minor   int                       // Kubernetes 1.Minor
 	Params  map[string]map[string]any // settings by control id
 	Cluster string                    // identity of the cluster; "" for files
+	Live    bool                      // a cluster was read: its components and nodes are there, seen or not
 	Workers int                       // how many at once; 0 for one per processor
 	NoMemo  bool                      // judge everything anew: for tests, slower, never different
 

@@ -216,14 +216,14 @@ func (s *scan) run(ctx context.Context) error {
 		}
 	}
 	s.filed(c)
-	engine := assess.New(lib, c.run, assess.Options{Minor: c.minor, Params: s.params, Cluster: s.info.UID, Advisories: advisories})
+	engine := assess.New(lib, c.run, assess.Options{Minor: c.minor, Params: s.params, Cluster: s.info.UID, Live: s.info.Server != "", Advisories: advisories})
 	a, err := engine.Assess(snapshot)
 	if err != nil {
 		return failed(err)
 	}
 	r := a.Report(c.frameworks, c.left)
 	r.Merlon, r.Target, r.Cluster, r.Summary.Files = version, s.targets(), s.reportCluster(), files
-	r.Notices = append(r.Notices, engine.NotApplicable(snapshot)...)
+	r.Notices = append(append(r.Notices, engine.NotApplicable(snapshot)...), unverified(snapshot)...)
 	s.finish(r, c, snapshot)
 	if err := s.patches(ctx, c, snapshot, r); err != nil {
 		return failed(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/merlon-security/merlon/internal/builtin"
 	"github.com/merlon-security/merlon/internal/config"
 	"github.com/merlon-security/merlon/internal/control"
+	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/source"
 	"github.com/merlon-security/merlon/internal/vuln"
 )
@@ -49,6 +50,16 @@ func (s *scan) sources(c *chosen, lib *control.Library, watch bool) ([]source.So
 		}
 	}
 	return out, nil
+}
+
+// unverified says of nodes of distributions that nobody has tried Merlon on.
+func unverified(snapshot *fact.Snapshot) (notices []string) {
+	for _, o := range snapshot.Objects() {
+		if name := o.Root.At("spec", "distribution").Str(); name != "" && o.GroupKind() == "merlon.dev/NodeHost" {
+			notices = append(notices, fmt.Sprintf("node %s is of %s: the places that its documentation names were looked at, but the result was not verified on a live one", o.Name, name))
+		}
+	}
+	return notices
 }
 
 // advisories returns those of Kubernetes itself: of a file, or built in, which are

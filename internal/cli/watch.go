@@ -225,7 +225,7 @@ func (w *watch) nextDay() <-chan time.Time {
 }
 
 func (w *watch) begin() {
-	w.session = assess.New(w.lib, w.chosen.run, assess.Options{Minor: w.chosen.minor, Params: w.params, Cluster: w.info.UID, Advisories: w.advisories}).Begin()
+	w.session = assess.New(w.lib, w.chosen.run, assess.Options{Minor: w.chosen.minor, Params: w.params, Cluster: w.info.UID, Live: w.info.Server != "", Advisories: w.advisories}).Begin()
 	w.state, w.shown = &fact.Snapshot{}, map[string]*finding.Finding{}
 	w.inline = map[fact.Origin]map[fact.Ref][]finding.Waiver{}
 	w.day = today()

@@ -122,6 +122,7 @@ type Result struct {
 	Fail       int
 	Unknown    int
 	Run        bool // false: left out by choice
+	Unseen     bool // what it is about is there, and not in the input
 }
 
 // RollUp answers every item of the framework from the results of controls. An
@@ -204,7 +205,7 @@ func overall(totals map[string]int, items int) finding.Verdict {
 
 func (it *Item) judge(answering []*Result, gaps int) finding.Item {
 	out := finding.Item{ID: it.ID, Section: it.Section, Title: it.Title}
-	var pass, unknown, idle int
+	var pass, unknown, idle, unseen int
 	for _, r := range answering {
 		out.Controls = append(out.Controls, r.Control)
 		out.Findings += r.Fail
@@ -212,6 +213,9 @@ func (it *Item) judge(answering []*Result, gaps int) finding.Item {
 		unknown += r.Unknown
 		if !r.Run {
 			idle++
+		}
+		if r.Unseen {
+			unseen++
 		}
 	}
 	slices.Sort(out.Controls)
@@ -228,6 +232,8 @@ func (it *Item) judge(answering []*Result, gaps int) finding.Item {
 		out.Verdict, out.Why = finding.Unknown, "a control that answers it was left out of this scan"
 	case gaps > 0:
 		out.Verdict, out.Why = finding.Unknown, "parts of the input could not be read"
+	case unseen > 0:
+		out.Verdict, out.Why = finding.Unknown, "no API tells it: merlon scan --node on the machines does, where there are any to reach"
 	case pass > 0:
 		out.Verdict = finding.Pass
 	default:

@@ -1,6 +1,7 @@
 package framework
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,19 @@ func TestRollUp(t *testing.T) {
 	}
 	if _, got := verdicts(t, "name: demands\ntitle: t\n", 1); got["b"] != finding.Unknown {
 		t.Errorf("with a gap, b is %s", got["b"])
+	}
+}
+
+// TestUnseen passes nothing, and lets nothing not apply, that is there and was not
+// in the input.
+func TestUnseen(t *testing.T) {
+	f, err := Parse("x.yaml", []byte("name: n\ntitle: t\nitems: [{id: both, title: t, controls: [f/seen, f/hidden], support: s}, {id: hidden, title: t, controls: [f/hidden], support: s}, {id: fails, title: t, controls: [f/fails, f/hidden], support: s}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := f.RollUp([]Result{{Control: "f/seen", Pass: 1, Run: true}, {Control: "f/fails", Fail: 1, Run: true}, {Control: "f/hidden", Run: true, Unseen: true}}, 0, 30)
+	if got := []finding.Verdict{r.Items[0].Verdict, r.Items[1].Verdict, r.Items[2].Verdict}; !slices.Equal(got, []finding.Verdict{finding.Unknown, finding.Unknown, finding.Fail}) {
+		t.Error(got)
 	}
 }
 

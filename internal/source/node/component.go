@@ -24,10 +24,11 @@ func (s *Source) component(ctx context.Context, p *process) {
 		"component": p.component, "system": "linux", "pid": p.pid, "executable": p.exe,
 		"command": s.words(p.argv), "controlPlane": s.control,
 	}
-	if p.component == "k3s" || p.component == "rke2" {
-		s.gap("not-verified", p.exe, "%s runs its components inside itself: their settings are in /etc/rancher and are not read", p.component)
+	if p.component == "k3s" {
+		s.gap("not-read", p.exe, "k3s runs the components of Kubernetes inside itself: their settings are in /etc/rancher/k3s and are not read")
 	}
 	version, from := s.version(p)
+	p.version = version
 	if version != "" {
 		spec["version"], spec["versionFrom"] = version, from
 	}

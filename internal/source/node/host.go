@@ -39,6 +39,9 @@ func (s *Source) hostFacts(all []*process) {
 		}
 	}
 	spec["sysctls"] = settings
+	if name := s.distribution(all); name != "" {
+		spec["distribution"] = name
+	}
 	spec["kernel"] = s.line("/proc/sys/kernel/osrelease")
 	if list := s.line("/sys/kernel/security/lsm"); list != "" {
 		spec["securityModules"] = strings.Split(list, ",")

@@ -42,6 +42,7 @@ type process struct {
 	argv      []string
 	flags     map[string]string
 	exe       string
+	version   string // once it was looked for
 	started   time.Time
 }
 
