@@ -119,12 +119,14 @@ func (c *Cluster) Stop(ctx context.Context, name string, now bool) error {
 		return err
 	}
 	sig, deadline := syscall.SIGTERM, time.Now().Add(10*time.Second)
+	var ending []int // they lose their environment first, their sockets later
 	for {
 		running, err := c.running(p)
 		if err != nil {
 			return err
 		}
-		if len(running) == 0 {
+		ending = append(slices.DeleteFunc(ending, func(pid int) bool { return !alive(pid) || slices.Contains(running, pid) }), running...)
+		if len(ending) == 0 {
 			break
 		}
 		if now || time.Now().After(deadline) {
