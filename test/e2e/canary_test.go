@@ -27,12 +27,18 @@ func newNest() *nest {
 	return &nest{rand.New(rand.NewPCG(7, 11)), map[string]string{}}
 }
 
-// bird returns a new canary, of letters and digits.
+// bird returns a new canary, of letters and digits, no part of which can stand
+// in a hash.
 func (n *nest) bird(where string) string {
 	const letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+	const noHex = "ghjkmnpqrstuvwxyzGHJKLMNPQRSTUVWXYZ"
 	b := make([]byte, 24)
 	for i := range b {
-		b[i] = letters[n.rand.IntN(len(letters))]
+		from := letters
+		if i%3 == 2 {
+			from = noHex
+		}
+		b[i] = from[n.rand.IntN(len(from))]
 	}
 	n.birds[string(b)] = where
 	return string(b)
