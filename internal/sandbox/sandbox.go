@@ -226,13 +226,19 @@ func (c *child) why(late bool, l Limits, err, waited error) error {
 		return &Failure{MemoryLimit, "it calls itself without an end and was stopped"}
 	case late:
 		return &Failure{TimeLimit, fmt.Sprintf("it took longer than %v and was stopped", l.Time)}
-	case state != nil && state.UserTime()+state.SystemTime() >= l.CPU*9/10:
+	case state != nil && state.UserTime()+state.SystemTime() >= l.CPU/2 && waited != nil && waited.Error() == killed,
+		state != nil && state.UserTime()+state.SystemTime() >= l.CPU*9/10:
 		return &Failure{TimeLimit, fmt.Sprintf("it took more than %v of processor time and was stopped", l.CPU)}
 	case errors.Is(err, errFrame):
 		return &Failure{Broken, "the process wrote what is no answer and was stopped"}
 	}
 	return &Failure{Broken, fmt.Sprintf("the process ended before its answer: %v", waited)}
 }
+
+// killed is how a process ends at its limit of processor time. The kernel counts
+// for the limit in ticks, which on a busy machine are more than the time that it
+// reports.
+const killed = "signal: killed"
 
 // tail keeps the beginning of what a child says before it dies.
 type tail struct{ bytes.Buffer }

@@ -139,8 +139,12 @@ func TestFailures(t *testing.T) {
 	for name, kind := range map[string]string{
 		"loop": TimeLimit, "bomb": MemoryLimit, "deep": MemoryLimit, "noise": Broken, "exit": Broken,
 	} {
+		limits := small
+		if kind != TimeLimit { // on a busy machine a second is soon over
+			limits.CPU = 20 * time.Second
+		}
 		var f *Failure
-		if err := runner(t, small).Run(context.Background(), name, nil, memFiles{}, new(any)); !errors.As(err, &f) || f.Kind != kind {
+		if err := runner(t, limits).Run(context.Background(), name, nil, memFiles{}, new(any)); !errors.As(err, &f) || f.Kind != kind {
 			t.Errorf("%s: got %v, want a failure of kind %s", name, err, kind)
 		}
 	}
