@@ -44,11 +44,18 @@ func (s *scan) collect(ctx context.Context, sources []source.Source) (*fact.Snap
 // manyBytes is how much of objects a scan holds before it is a large one.
 const manyBytes = 150 << 20
 
+// fewBytes is below which a scan is a small one.
+const fewBytes = 4 << 20
+
 // tuneMemory lets a scan of usual size spend memory instead of time on the
 // garbage collector, up to a limit that it stays under; a large one, which could
 // not stay under it, collects at Go's usual pace. A user's GOGC stands.
 func tuneMemory(held int) {
 	if os.Getenv("GOGC") != "" {
+		return
+	}
+	if held < fewBytes {
+		debug.SetGCPercent(800) // it is over before it collects
 		return
 	}
 	if held < manyBytes {
