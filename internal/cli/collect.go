@@ -38,6 +38,9 @@ func (s *scan) collect(ctx context.Context, sources []source.Source) (*fact.Snap
 			files += c.Files()
 		}
 	}
+	if held < fewBytes && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(800) // it is over before it collects
+	}
 	return (&fact.Snapshot{}).Apply(changes...), files, nil
 }
 
@@ -52,10 +55,6 @@ const fewBytes = 4 << 20
 // not stay under it, collects at Go's usual pace. A user's GOGC stands.
 func tuneMemory(held int) {
 	if os.Getenv("GOGC") != "" {
-		return
-	}
-	if held < fewBytes {
-		debug.SetGCPercent(800) // it is over before it collects
 		return
 	}
 	if held < manyBytes {
