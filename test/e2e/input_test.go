@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,10 +24,33 @@ import (
 // TestMain lets the test's own binary be Merlon, so that a test can look at a
 // process of its own.
 func TestMain(m *testing.M) {
-	if os.Getenv("MERLON_E2E_CHILD") != "" {
-		os.Exit(cli.Main(os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	if file := os.Getenv("MERLON_E2E_CHILD"); file != "" {
+		code := cli.Main(os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+		if err := writePeak(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 3
+		}
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
+}
+
+// writePeak tells the peak of memory of this program in kB. What the kernel
+// counts for the parent (ru_maxrss) would not do: it begins from the peak of
+// the process that started this one.
+func writePeak(file string) error {
+	status, err := os.ReadFile("/proc/self/status")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the peak of memory: %w", err)
+	}
+	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if m == nil {
+		return errors.New("read the peak of memory: no VmHWM in /proc/self/status")
+	}
+	return os.WriteFile(file, m[1], 0o600)
 }
 
 // child runs Merlon in a process of its own and returns its output, exit code
@@ -35,7 +62,8 @@ func child(t *testing.T, args ...string) (stdout string, code, peak int) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), "MERLON_E2E_CHILD=1", "GOCOVERDIR="+t.TempDir())
+	file := filepath.Join(t.TempDir(), "peak")
+	cmd.Env = append(os.Environ(), "MERLON_E2E_CHILD="+file, "GOCOVERDIR="+t.TempDir())
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
@@ -43,13 +71,19 @@ func child(t *testing.T, args ...string) (stdout string, code, peak int) {
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
+	kB, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) && runtime.GOOS != "linux" {
 		t.Skip("this system does not tell the memory of a process")
 	}
-	t.Logf("exit code %d, peak %d MB, %.1f CPU seconds, %d bytes of errors %.200q", cmd.ProcessState.ExitCode(), usage.Maxrss/1024,
+	if err != nil {
+		t.Fatalf("exit code %d, no peak of memory: %v: %.500q", cmd.ProcessState.ExitCode(), err, errs.String())
+	}
+	if peak, err = strconv.Atoi(string(kB)); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("exit code %d, peak %d MB, %.1f CPU seconds, %d bytes of errors %.200q", cmd.ProcessState.ExitCode(), peak/1024,
 		(cmd.ProcessState.SystemTime() + cmd.ProcessState.UserTime()).Seconds(), errs.Len(), errs.String())
-	return out.String(), cmd.ProcessState.ExitCode(), int(usage.Maxrss / 1024)
+	return out.String(), cmd.ProcessState.ExitCode(), peak / 1024
 }
 
 func reported(t *testing.T, stdout string) *finding.Report {
