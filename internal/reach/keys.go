@@ -29,4 +29,7 @@ var (
 	keyKind             = fact.K("kind")
 	keyNamespaces       = fact.K("namespaces")
 	keyPods             = fact.K("pods")
+	keyNamespace        = fact.K("namespace")
+	keyRules            = fact.K("rules")
+	keyGroup            = fact.K("group")
 )

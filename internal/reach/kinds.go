@@ -15,7 +15,7 @@ var policyKinds = [...]string{
 // Kinds returns the kinds of objects that a model looks at, in order: what it
 // needs of a cluster.
 func Kinds() []string {
-	out := append(fact.WorkloadKinds(), "Namespace", "Node")
+	out := append(fact.WorkloadKinds(), "Namespace", "Node", kindGateway, kindGrant)
 	out = append(out, policyKinds[:]...)
 	for k := range entryKinds {
 		out = append(out, k)

@@ -44,11 +44,11 @@ var entryKinds = map[string]func(*services, *fact.Object) []Entry{
 	"networking.k8s.io/Ingress": (*services).ingress,
 	"route.openshift.io/Route":  (*services).route,
 
-	"gateway.networking.k8s.io/HTTPRoute": (*services).gateway,
-	"gateway.networking.k8s.io/GRPCRoute": (*services).gateway,
-	"gateway.networking.k8s.io/TLSRoute":  (*services).gateway,
-	"gateway.networking.k8s.io/TCPRoute":  (*services).gateway,
-	"gateway.networking.k8s.io/UDPRoute":  (*services).gateway,
+	gatewayGroup + "/HTTPRoute": (*services).gatewayRoute,
+	gatewayGroup + "/GRPCRoute": (*services).gatewayRoute,
+	gatewayGroup + "/TLSRoute":  (*services).gatewayRoute,
+	gatewayGroup + "/TCPRoute":  (*services).gatewayRoute,
+	gatewayGroup + "/UDPRoute":  (*services).gatewayRoute,
 }
 
 // Backends returns where the ports of a Service lead: the pods that it selects
@@ -62,14 +62,28 @@ type services struct {
 	m       *Model
 	byName  map[[2]string]*fact.Object
 	byLabel map[[3]string][]int // namespace, key, value → pods
+
+	gateways map[[2]string]*fact.Object // by namespace and name
+	grants   map[string][]*fact.Object  // ReferenceGrants by namespace
+	unseen   map[string]bool            // kinds of which none or not all are seen
 }
 
 func newServices(m *Model) *services {
-	s := &services{m: m, byName: map[[2]string]*fact.Object{}, byLabel: map[[3]string][]int{}}
+	s := &services{m: m, byName: map[[2]string]*fact.Object{}, byLabel: map[[3]string][]int{},
+		gateways: map[[2]string]*fact.Object{}, grants: map[string][]*fact.Object{}, unseen: map[string]bool{}}
 	for _, o := range m.objects {
-		if o.Group == "" && o.Kind == "Service" {
-			s.byName[[2]string{o.InNamespace(), o.Name}] = o
+		ns := o.InNamespace()
+		switch o.GroupKind() {
+		case "Service":
+			s.byName[[2]string{ns, o.Name}] = o
+		case kindGateway:
+			s.gateways[[2]string{ns, o.Name}] = o
+		case kindGrant:
+			s.grants[ns] = append(s.grants[ns], o)
 		}
+	}
+	for _, g := range m.snapshot.Gaps() {
+		s.unseen[g.Hides] = true
 	}
 	for i := range m.world.pods {
 		p := &m.world.pods[i]
@@ -255,57 +269,6 @@ func (s *services) route(o *fact.Object) []Entry {
 	backend(spec.Get(fact.K("to")))
 	for b := range spec.Get(fact.K("alternateBackends")).Children() {
 		backend(b)
-	}
-	return out
-}
-
-// GatewayLabel is the label by which implementations of the Gateway API mark the
-// pods of a Gateway, with its name (GEP-1762).
-const GatewayLabel = "gateway.networking.k8s.io/gateway-name"
-
-// GatewayPod names the pod that is supposed for a Gateway.
-func GatewayPod(namespace, name string) string { return "gateway " + namespace + "/" + name }
-
-// gateways are pods to suppose for the Gateways of the input: many
-// implementations run them in the Gateway's namespace.
-func (m *Model) gateways() (out []Virtual) {
-	for _, o := range m.objects {
-		if o.GroupKind() == "gateway.networking.k8s.io/Gateway" {
-			labels, _ := m.world.namespaceLabels(o.InNamespace())
-			out = append(out, Virtual{GatewayPod(o.InNamespace(), o.Name), o.InNamespace(), map[string]string{GatewayLabel: o.Name}, labels})
-		}
-	}
-	return out
-}
-
-// gateway reads a route of the Gateway API. One whose parents are Services only
-// is about a mesh, and leads nobody in.
-func (s *services) gateway(o *fact.Object) []Entry {
-	var out []Entry
-	var gateways []string
-	parents := o.Root.Get(keySpec).Get(fact.K("parentRefs"))
-	mesh := parents.Len() > 0
-	for p := range parents.Children() {
-		kind := p.Get(keyKind).Str()
-		mesh = mesh && kind == "Service"
-		if kind == "" || kind == "Gateway" {
-			gateways = append(gateways, GatewayPod(cmp.Or(p.Get(fact.K("namespace")).Str(), o.InNamespace()), p.Get(keyName).Str()))
-		}
-	}
-	if mesh {
-		return nil
-	}
-	for rule := range o.Root.Get(keySpec).Get(fact.K("rules")).Children() {
-		for b := range rule.Get(fact.K("backendRefs")).Children() {
-			if kind := b.Get(keyKind).Str(); kind != "" && kind != "Service" {
-				continue
-			}
-			ns := cmp.Or(b.Get(fact.K("namespace")).Str(), o.InNamespace())
-			out = append(out, s.port(o, ns, b.Get(keyName).Str(), b.Get(keyPort))...)
-		}
-	}
-	for i := range out {
-		out[i].Gateways = gateways
 	}
 	return out
 }
