@@ -66,8 +66,9 @@ func BenchmarkList(b *testing.B) {
 	b.ReportMetric(float64(lines), "lines")
 }
 
-// BenchmarkApply is one policy change at 10,000 pods: a rule's port; a policy
-// that looks at a label none looked at before; one on all pods.
+// BenchmarkApply is one policy change at 10,000 pods, and a question then: a
+// rule's port; a policy that looks at a label none looked at before; one on all
+// pods, of which one is asked for or each.
 func BenchmarkApply(b *testing.B) {
 	m := New(fleet(10000), Options{})
 	team0 := func(name string, spec map[string]any) *fact.Object {
@@ -79,22 +80,28 @@ func BenchmarkApply(b *testing.B) {
 		}
 		return o
 	}
+	all := func(i int) *fact.Object {
+		every := map[string]any{"namespaces": map[string]any{}}
+		rule := map[string]any{"action": "Deny", "from": []any{every}, "ports": []any{map[string]any{"portNumber": map[string]any{"port": 1 + i%1000, "protocol": "TCP"}}}}
+		return object(map[string]any{"apiVersion": adminGroup + "/v1alpha1", "kind": "AdminNetworkPolicy", "metadata": map[string]any{"name": "all"},
+			"spec": map[string]any{"priority": 1, "subject": every, "ingress": []any{rule}}}, 1<<20)
+	}
+	asked := map[string]int{"all, each asked": len(m.Endpoints)}
 	for name, change := range map[string]func(i int) *fact.Object{
 		"port": func(i int) *fact.Object { return team0("allow-app-3", allowFrom("app-3", "app-7", 1000+i%1000)) },
 		"label": func(i int) *fact.Object {
 			return team0("more", map[string]any{"podSelector": map[string]any{"matchLabels": map[string]any{fmt.Sprint("key", i): "x"}}})
 		},
-		"all": func(i int) *fact.Object {
-			every := map[string]any{"namespaces": map[string]any{}}
-			rule := map[string]any{"action": "Deny", "from": []any{every}, "ports": []any{map[string]any{"portNumber": map[string]any{"port": 1 + i%1000, "protocol": "TCP"}}}}
-			return object(map[string]any{"apiVersion": adminGroup + "/v1alpha1", "kind": "AdminNetworkPolicy", "metadata": map[string]any{"name": "all"},
-				"spec": map[string]any{"priority": 1, "subject": every, "ingress": []any{rule}}}, 1<<20)
-		},
+		"all": all, "all, each asked": all,
 	} {
 		b.Run(name, func(b *testing.B) {
 			next := m
 			for i := 0; b.Loop(); i++ {
 				next = next.Apply(fact.Change{Op: fact.Upsert, Object: change(i)})
+				next.Between(i%len(next.Endpoints), 0)
+				for e := range asked[name] {
+					next.Open(Ingress, e)
+				}
 			}
 		})
 	}

@@ -77,8 +77,8 @@ func (m *Model) classNumbers() []int {
 	for i := range n {
 		e := m.Endpoints[i]
 		key := fmt.Sprint(e.HostNetwork, e.Addr)
-		for d := range m.rows {
-			key += fmt.Sprint(" ", m.rows[d][i].number(rowID, seen, &sets))
+		for d := range directions {
+			key += fmt.Sprint(" ", m.row(d, i).number(rowID, seen, &sets))
 		}
 		if _, ok := first[key]; !ok {
 			first[key] = len(first)
@@ -294,7 +294,7 @@ func (m *Model) OutsideConnections(classes []Class) []OutsideConnection {
 		at := map[string]int{}
 		ofRow := map[string][]int{} // lines, by the contents of a row
 		for i, c := range classes {
-			r := m.rows[d][c.Endpoints[0]]
+			r := m.row(d, c.Endpoints[0])
 			lines, known := ofRow[r.id]
 			if !known {
 				for _, x := range r.outside() {

@@ -28,7 +28,7 @@ func (m *Model) columns(reps []int, wanted func(class int) set) []line[Ports] {
 				continue
 			}
 		}
-		in := m.rows[Ingress][e]
+		in := m.row(Ingress, e)
 		if _, ok := parts[in.id]; !ok {
 			parts[in.id] = m.sources(in, classesOf, hosts)
 		}
@@ -38,7 +38,7 @@ func (m *Model) columns(reps []int, wanted func(class int) set) []line[Ports] {
 			}
 			if from.set.count() < len(groups) {
 				for s := range from.set.all() {
-					if p := m.rows[Egress][reps[s]].of(m, e).And(from.key); !p.Empty() {
+					if p := m.row(Egress, reps[s]).of(m, e).And(from.key); !p.Empty() {
 						out[k].of(p).add(s)
 					}
 				}
@@ -66,7 +66,7 @@ func (m *Model) sameEgress(reps []int) (out []group) {
 		if e < 0 {
 			continue
 		}
-		r := m.rows[Egress][e]
+		r := m.row(Egress, e)
 		g, ok := at[r.id]
 		if !ok {
 			g = len(out)

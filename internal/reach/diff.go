@@ -106,7 +106,7 @@ func (x *differ) pair() {
 
 // alike reports whether an end's own policies allow the same in both models.
 func (x *differ) alike(d Direction, u unit) bool {
-	return x.aligned && x.models[0].rows[d][u.at[0]].id == x.models[1].rows[d][u.at[1]].id
+	return x.aligned && x.models[0].row(d, u.at[0]).id == x.models[1].row(d, u.at[1]).id
 }
 
 type change struct{ before, after Ports }
@@ -198,7 +198,7 @@ func (x *differ) outside(d Direction) {
 		var ids [2]string
 		for side, m := range x.models {
 			if e := c[0].at[side]; e >= 0 {
-				rows[side] = m.rows[d][e]
+				rows[side] = m.row(d, e)
 				ids[side] = rows[side].id
 			}
 		}

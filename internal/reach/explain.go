@@ -121,7 +121,7 @@ func (x *explainer) tier(t Tier) {
 // hits returns the ports on which a rule is about the other end.
 func (x *explainer) hits(r *Rule) Ports {
 	var out Ports
-	for _, e := range x.m.effects(r, x.self) {
+	for _, e := range x.m.ground().effects(r, x.self) {
 		if x.about(e, r.Action) {
 			out = out.Or(e.ports)
 		}

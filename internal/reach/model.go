@@ -53,8 +53,8 @@ type Model struct {
 	reps   *described // nil without Described
 	looked looks
 	index  *index
-	rows   [directions][]*row // of each endpoint
-	nextID int                // of the next policy that is read
+	rows   [directions][]*deferred // of each endpoint
+	nextID int                     // of the next policy that is read
 }
 
 // New computes a model.

@@ -171,7 +171,7 @@ func TestExposure(t *testing.T) {
 				}
 				names := m.namesTo(e)
 				answer := func(n int) string {
-					p := m.rows[d][e].of(m, m.reps.first+n)
+					p := m.row(d, e).of(m, m.reps.first+n)
 					if d == Ingress || p.All() {
 						return p.String()
 					}

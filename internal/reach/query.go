@@ -9,20 +9,20 @@ import (
 // open connections to those of another. A pod always reaches itself; the answer
 // is about two pods.
 func (m *Model) Between(src, dst int) Ports {
-	out := m.rows[Egress][src].of(m, dst)
+	out := m.row(Egress, src).of(m, dst)
 	if out.Empty() {
 		return out
 	}
-	return out.And(m.rows[Ingress][dst].of(m, src))
+	return out.And(m.row(Ingress, dst).of(m, src))
 }
 
 // To returns the ports on which an endpoint may open connections to an address
 // outside the cluster.
-func (m *Model) To(src int, a netip.Addr) Ports { return m.rows[Egress][src].at(a) }
+func (m *Model) To(src int, a netip.Addr) Ports { return m.row(Egress, src).at(a) }
 
 // From returns the ports on which an address outside may open connections to
 // the pods of an endpoint.
-func (m *Model) From(a netip.Addr, dst int) Ports { return m.rows[Ingress][dst].at(a) }
+func (m *Model) From(a netip.Addr, dst int) Ports { return m.row(Ingress, dst).at(a) }
 
 // NetPart is a range of addresses and what is allowed with it.
 type NetPart struct {
@@ -33,7 +33,7 @@ type NetPart struct {
 // Outside returns what an endpoint may exchange with addresses outside, as
 // ranges in order that together are all addresses.
 func (m *Model) Outside(d Direction, endpoint int) []NetPart {
-	r := m.rows[d][endpoint]
+	r := m.row(d, endpoint)
 	out := make([]NetPart, len(r.nets))
 	for i, n := range r.nets {
 		out[i] = NetPart{n.Range, n.ports}
@@ -89,12 +89,12 @@ func (m *Model) WorkloadsBetween(src, dst *Workload) (all, some Ports) {
 // Open reports whether the policies of an endpoint allow everything in a
 // direction.
 func (m *Model) Open(d Direction, endpoint int) bool {
-	r := m.rows[d][endpoint]
+	r := m.row(d, endpoint)
 	return len(r.pods) == 1 && r.pods[0].ports.All() && !slices.ContainsFunc(r.nets, func(n netPart) bool { return !n.ports.All() })
 }
 
 // Closed reports whether they allow nothing.
 func (m *Model) Closed(d Direction, endpoint int) bool {
-	r := m.rows[d][endpoint]
+	r := m.row(d, endpoint)
 	return len(r.pods) == 1 && r.pods[0].ports.Empty() && !slices.ContainsFunc(r.nets, func(n netPart) bool { return !n.ports.Empty() })
 }

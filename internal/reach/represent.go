@@ -223,10 +223,10 @@ func (d *Described) Any() bool {
 // by rules and need not exist: first with any pod, then with the sets for which
 // the answer is not that of a wider set. It needs a model made with Described.
 func (m *Model) Exposure(d Direction, endpoint int) []Described {
-	x, r := m.reps, m.rows[d][endpoint]
+	x, r := m.reps, m.row(d, endpoint)
 	all := Described{Ports: r.of(m, x.first)}
 	names := map[int][]string{}
-	if d == Egress && r.limited {
+	if d == Egress && m.Protected(d, endpoint) {
 		names = m.namesTo(endpoint)
 	}
 	if !all.Ports.All() {

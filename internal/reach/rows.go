@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 )
 
 // row is what the policies of one end of a connection allow, for every other
@@ -15,8 +16,37 @@ type row struct {
 	nets []netPart // disjoint and in order; together all addresses
 	host Ports     // what an end is allowed whose address is not known
 	id   string    // contents, for telling rows that are alike
+}
 
+// deferred is a row that is evaluated when somebody asks: after a change of one
+// policy that is about all pods most rows are new, and few are asked for.
+type deferred struct {
 	limited bool // some policy is about this end
+
+	once     sync.Once
+	on       *ground // nil once it is evaluated
+	d        Direction
+	policies []*Policy
+	endpoint int
+	row      *row
+}
+
+// ground is what rows are evaluated on.
+type ground struct {
+	endpoints []*Endpoint
+	index     *index
+}
+
+func (m *Model) ground() *ground { return &ground{m.Endpoints, m.index} }
+
+// row returns the row of an endpoint.
+func (m *Model) row(d Direction, endpoint int) *row {
+	r := m.rows[d][endpoint]
+	r.once.Do(func() {
+		r.row = r.on.row(r.d, r.policies, r.endpoint)
+		r.on, r.policies = nil, nil
+	})
+	return r.row
 }
 
 type podPart struct {
@@ -59,11 +89,12 @@ func (r *row) at(a netip.Addr) Ports {
 	return r.nets[i].ports
 }
 
-// evaluate computes the rows of some endpoints.
+// evaluate finds the rows of some endpoints anew.
 func (m *Model) evaluate(stale [directions]set) {
+	on := m.ground()
 	for d := range directions {
 		if m.rows[d] == nil {
-			m.rows[d] = make([]*row, len(m.Endpoints))
+			m.rows[d] = make([]*deferred, len(m.Endpoints))
 		}
 		of := make([][]*Policy, len(m.Endpoints))
 		for _, p := range m.Policies {
@@ -73,7 +104,7 @@ func (m *Model) evaluate(stale [directions]set) {
 				}
 			}
 		}
-		known := map[string]*row{}
+		known := map[string]*deferred{}
 		var key []byte
 		for i := range stale[d].all() {
 			key = key[:0]
@@ -85,8 +116,7 @@ func (m *Model) evaluate(stale [directions]set) {
 			}
 			r, ok := known[string(key)]
 			if !ok {
-				r = m.row(d, of[i], i)
-				r.limited = len(key) > 0
+				r = &deferred{limited: len(key) > 0, on: on, d: d, policies: of[i], endpoint: i}
 				known[string(key)] = r
 			}
 			m.rows[d][i] = r
@@ -125,7 +155,7 @@ type effect struct {
 
 // effects returns what a rule does in a row of endpoint i. A named port is of
 // the destination: for ingress the endpoint itself, for egress each other end.
-func (m *Model) effects(r *Rule, i int) []effect {
+func (g *ground) effects(r *Rule, i int) []effect {
 	if r.anyPort {
 		return []effect{{r.Action, r.pods, r.ranges, AllPorts()}}
 	}
@@ -141,10 +171,10 @@ func (m *Model) effects(r *Rule, i int) []effect {
 				continue
 			}
 			if r.Direction == Ingress {
-				fixed = fixed.Or(m.Endpoints[i].named[x.name][proto])
+				fixed = fixed.Or(g.endpoints[i].named[x.name][proto])
 				continue
 			}
-			for _, res := range m.index.named[x.name][proto] {
+			for _, res := range g.index.named[x.name][proto] {
 				if res.pods.meets(r.pods) {
 					out = append(out, effect{r.Action, res.pods.and(r.pods), nil, res.ports})
 				}
@@ -156,8 +186,8 @@ func (m *Model) effects(r *Rule, i int) []effect {
 
 // row evaluates the policies of one end: the admin tier in order, then network
 // policies together, then the baseline tier in order, then allow.
-func (m *Model) row(d Direction, policies []*Policy, i int) *row {
-	if m.Endpoints[i].HostNetwork {
+func (g *ground) row(d Direction, policies []*Policy, i int) *row {
+	if g.endpoints[i].HostNetwork {
 		policies = nil
 	}
 	var tiers [3][]effect
@@ -165,11 +195,11 @@ func (m *Model) row(d Direction, policies []*Policy, i int) *row {
 	for _, p := range policies {
 		isolated = isolated || p.Isolates[d]
 		for _, r := range p.Rules[d] {
-			tiers[p.Tier] = append(tiers[p.Tier], m.effects(r, i)...)
+			tiers[p.Tier] = append(tiers[p.Tier], g.effects(r, i)...)
 		}
 	}
 	tiers[Namespace] = unite(tiers[Namespace])
-	s := newState(len(m.Endpoints), tiers[:])
+	s := newState(len(g.endpoints), tiers[:])
 	s.tier(tiers[Admin])
 	if isolated {
 		s.tier(tiers[Namespace])
