@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/merlon-security/merlon/internal/component"
 	"github.com/merlon-security/merlon/internal/control"
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/finding"
@@ -18,6 +19,7 @@ type Assessment struct {
 	findings []finding.Finding
 	gaps     []fact.Gap
 	objects  int
+	machine  bool            // the API server's machine was read, and with it the documents that it is given
 	left     map[string]bool // controls that do not count
 }
 
@@ -60,7 +62,7 @@ func (a *Assessment) Results() []framework.Result {
 			continue
 		}
 		about := ofNodes(c)
-		unseen := a.engine.options.Live && len(about) > 0 && !slices.ContainsFunc(about, func(s string) bool { return seen[s] })
+		unseen := a.engine.options.Live && len(about) > 0 && !slices.ContainsFunc(about, func(s string) bool { return seen[s] || a.machine && isDocument(s) })
 		out = append(out, framework.Result{Control: c.ID, Frameworks: c.Frameworks(), Pass: t.pass, Fail: t.fail, Unknown: t.unknown, Run: true, Unseen: unseen})
 	}
 	return out
@@ -81,6 +83,22 @@ func (a *Assessment) seen() map[string]bool {
 	return out
 }
 
+// readMachine reports whether the API server was seen as a process of a machine.
+func readMachine(s *fact.Snapshot) bool {
+	for o := range s.OfKind(component.NodeKind) {
+		if o.Origin.Source == "node" && o.Root.At("spec", "component").Str() == "kube-apiserver" {
+			return true
+		}
+	}
+	return false
+}
+
+// isDocument reports whether a kind is of documents that the API server is given
+// by a flag.
+func isDocument(kind string) bool {
+	return strings.HasPrefix(kind, "apiserver.config.k8s.io/") || strings.HasPrefix(kind, "audit.k8s.io/")
+}
+
 // ofNodes names what a control is about that is there in every cluster and that
 // its API need not show: components, and the files and documents on machines.
 func ofNodes(c *control.Control) []string {
@@ -88,8 +106,7 @@ func ofNodes(c *control.Control) []string {
 		return []string{c.Scope.Component}
 	}
 	for _, kind := range c.Scope.Kinds {
-		group, _, _ := strings.Cut(kind, "/")
-		if c.Scope.Each != control.EachObject || group != "merlon.dev" && group != "apiserver.config.k8s.io" && group != "audit.k8s.io" {
+		if c.Scope.Each != control.EachObject || !strings.HasPrefix(kind, "merlon.dev/") && !isDocument(kind) {
 			return nil
 		}
 	}

@@ -173,7 +173,7 @@ func (k *worker) ask(w control.World) {
 // findings, gaps and what the summary counts; frameworks are rolled up from its
 // Results. An error means a control that does not compile.
 func (e *Engine) Assess(s *fact.Snapshot) (*Assessment, error) {
-	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: s.Len()}
+	a := &Assessment{engine: e, tallies: make([]tally, len(e.controls)), gaps: s.Gaps(), objects: s.Len(), machine: readMachine(s)}
 	for _, w := range worlds(s) {
 		if err := e.world(a, w); err != nil {
 			return nil, err

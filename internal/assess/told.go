@@ -192,7 +192,7 @@ func (u *update) told() []Told {
 
 // Assessment returns what Assess would say of the session's snapshot.
 func (s *Session) Assessment() *Assessment {
-	a := &Assessment{engine: s.engine, tallies: slices.Clone(s.tallies), gaps: s.snapshot.Gaps(), objects: s.snapshot.Len()}
+	a := &Assessment{engine: s.engine, tallies: slices.Clone(s.tallies), gaps: s.snapshot.Gaps(), objects: s.snapshot.Len(), machine: readMachine(s.snapshot)}
 	a.findings = make([]finding.Finding, 0, len(s.known))
 	families(s, s.known, func(kin []string) {
 		now := s.merged(kin)

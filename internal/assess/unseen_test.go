@@ -25,8 +25,19 @@ func TestUnseen(t *testing.T) {
 		all = append(all, c)
 	}
 	s := (&fact.Snapshot{}).Apply(fact.Change{Op: fact.Upsert, Object: in(t, "", "", "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: a, command: [kube-apiserver]}]}}", 0)})
-	for live, want := range map[bool][]string{true: {"own/etcd", "own/file", "own/policy"}, false: nil} {
-		a, err := New(control.NewLibrary(), all, Options{Minor: 36, Live: live}).Assess(s)
+	process := in(t, "", "", "{apiVersion: merlon.dev/v1, kind: NodeComponent, metadata: {name: n1.kube-apiserver}, spec: {component: kube-apiserver, command: [kube-apiserver]}}", 1)
+	process.Origin.Source = "node"
+	machine := s.Apply(fact.Change{Op: fact.Upsert, Object: process})
+	for _, c := range []struct {
+		live bool
+		s    *fact.Snapshot
+		want []string
+	}{
+		{true, s, []string{"own/etcd", "own/file", "own/policy"}},
+		{true, machine, []string{"own/etcd", "own/file"}}, // its documents would have been read with it
+		{false, s, nil},
+	} {
+		a, err := New(control.NewLibrary(), all, Options{Minor: 36, Live: c.live}).Assess(c.s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,8 +47,8 @@ func TestUnseen(t *testing.T) {
 				unseen[r.Control] = true
 			}
 		}
-		if got := slices.Sorted(maps.Keys(unseen)); !slices.Equal(got, want) {
-			t.Errorf("live %v: %v, want %v", live, got, want)
+		if got := slices.Sorted(maps.Keys(unseen)); !slices.Equal(got, c.want) {
+			t.Errorf("live %v, %d objects: %v, want %v", c.live, c.s.Len(), got, c.want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package fact
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -43,6 +44,24 @@ func (s *Snapshot) Objects() []*Object {
 		return nil
 	}
 	return s.ordered()
+}
+
+// OfKind returns the objects of one kind ("Kind", "group/Kind"), in no order that
+// means anything.
+func (s *Snapshot) OfKind(kind string) iter.Seq[*Object] {
+	return func(yield func(*Object) bool) {
+		i, known := slices.BinarySearchFunc(s.kinds, kind, func(p *page, k string) int { return strings.Compare(p.kind, k) })
+		if !known {
+			return
+		}
+		for _, h := range s.kinds[i].shards {
+			for _, o := range h.objects {
+				if !yield(o) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Gaps returns what could not be seen, each once: by file and place, then by
