@@ -19,7 +19,7 @@ type Assessment struct {
 	findings []finding.Finding
 	gaps     []fact.Gap
 	objects  int
-	machine  bool            // the API server's machine was read, and with it the documents that it is given
+	machine  bool            // the API server's machine was read
 	left     map[string]bool // controls that do not count
 }
 
@@ -62,7 +62,7 @@ func (a *Assessment) Results() []framework.Result {
 			continue
 		}
 		about := ofNodes(c)
-		unseen := a.engine.options.Live && len(about) > 0 && !slices.ContainsFunc(about, func(s string) bool { return seen[s] || a.machine && isDocument(s) })
+		unseen := a.engine.options.Live && len(about) > 0 && !slices.ContainsFunc(about, func(s string) bool { return seen[s] || a.machine && ofServer(s) })
 		out = append(out, framework.Result{Control: c.ID, Frameworks: c.Frameworks(), Pass: t.pass, Fail: t.fail, Unknown: t.unknown, Run: true, Unseen: unseen})
 	}
 	return out
@@ -93,10 +93,10 @@ func readMachine(s *fact.Snapshot) bool {
 	return false
 }
 
-// isDocument reports whether a kind is of documents that the API server is given
-// by a flag.
-func isDocument(kind string) bool {
-	return strings.HasPrefix(kind, "apiserver.config.k8s.io/") || strings.HasPrefix(kind, "audit.k8s.io/")
+// ofServer reports whether a kind is read with the API server's machine or not at
+// all: documents that it is given by a flag, and what was asked of its etcd.
+func ofServer(kind string) bool {
+	return strings.HasPrefix(kind, "apiserver.config.k8s.io/") || strings.HasPrefix(kind, "audit.k8s.io/") || kind == "merlon.dev/EtcdProbe"
 }
 
 // ofNodes names what a control is about that is there in every cluster and that
@@ -106,7 +106,7 @@ func ofNodes(c *control.Control) []string {
 		return []string{c.Scope.Component}
 	}
 	for _, kind := range c.Scope.Kinds {
-		if c.Scope.Each != control.EachObject || !strings.HasPrefix(kind, "merlon.dev/") && !isDocument(kind) {
+		if c.Scope.Each != control.EachObject || !strings.HasPrefix(kind, "merlon.dev/") && !ofServer(kind) {
 			return nil
 		}
 	}
