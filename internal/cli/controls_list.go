@@ -33,7 +33,7 @@ func newControlsList(s Streams) *cobra.Command {
 		Example: `  merlon controls list
   merlon controls list --family rbac --severity high
   merlon controls list --framework nsa -o json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return f.run(s) },
 	}
 	fl := cmd.Flags()

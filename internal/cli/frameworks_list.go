@@ -18,7 +18,7 @@ that facts can decide, those that only a person can, and those of which no
 source says that facts of a cluster answer them.`,
 		Example: `  merlon frameworks list
   merlon frameworks list --frameworks standards/ -o json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := oneOf("-o", output, "table", "json"); err != nil {
 				return err

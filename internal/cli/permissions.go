@@ -61,7 +61,7 @@ scan --node" does on the machine itself, and leaves the report as JSON in its lo
 The Job has no rights in the cluster and is not privileged; its namespace must
 admit pods with the node's files and network (Pod Security level privileged).`,
 		Example: permissionsExamples,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := checkWith(r.with); err != nil {
 				return err

@@ -19,22 +19,23 @@ func newRbacRisky(s Streams) *cobra.Command {
 	f := &rbacFlags{}
 	var severity string
 	cmd := &cobra.Command{
-		Use:   "risky",
+		Use:   "risky [PATH...]",
 		Short: "Lists who holds which risky rights, each once, and by what",
 		Long: `Lists every subject that holds a right by which it can become more than it is:
 each right once for each subject, by the shortest way in which it has it. What
-every cluster grants to its own components is known and left out.
+every cluster grants to its own components is known and left out. In the table the
+rights that one rule gives to a subject are one line; -o json has each.
 
 The rights are the controls of the family rights; merlon explain says of each why
 it is risky and what to do about it.
 
 Exit codes: 0 nobody, 1 somebody, 2 wrong usage, 3 the input could not all be
 read.`,
-		Example: `  merlon rbac risky -f deploy/
+		Example: `  merlon rbac risky deploy/
   merlon rbac risky --cluster --severity critical -o json
   merlon explain rights/impersonating`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			f.files = append(f.files, paths...)
 			if err := f.check("risky"); err != nil {
 				return err
 			}
@@ -129,8 +130,29 @@ func writeRisks(w io.Writer, form string, risks []riskView) error {
 		return err
 	}
 	c := newColumns("SEVERITY", "SUBJECT", "RIGHT", "BY", "AT")
-	for _, r := range risks {
-		c.row(r.Severity, r.Subject, r.Control, r.By, r.At)
+	for _, same := range sameGrant(risks) {
+		r, right := same[0], same[0].Control
+		if more := len(same) - 1; more > 0 {
+			right += fmt.Sprintf(" and %d more", more)
+		}
+		c.row(r.Severity, r.Subject, right, r.By, r.At)
 	}
 	return c.write(w)
+}
+
+// sameGrant puts the rights together that a subject has by one rule: who may do
+// anything needs one line, not one for each thing that he may do.
+func sameGrant(risks []riskView) (out [][]riskView) {
+	at := map[[3]string]int{}
+	for _, r := range risks {
+		key := [3]string{r.Subject, r.By, r.At}
+		i, ok := at[key]
+		if !ok {
+			i = len(out)
+			at[key] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], r)
+	}
+	return out
 }

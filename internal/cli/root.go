@@ -51,6 +51,14 @@ func usage(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
+// noArgs is for commands that take flags only.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no argument but flags, and was given %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
 // Main runs one command and returns the exit code.
 func Main(args []string, s Streams) int { return MainAs("merlon", args, s) }
 

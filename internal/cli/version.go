@@ -18,7 +18,7 @@ func newVersion(s Streams) *cobra.Command {
 		Long:  "Prints the version of Merlon, of Go, and the platform; with --licenses also\nwhat the binary holds of others, and their licences.",
 		Example: `  merlon version
   merlon version --licenses`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if _, err := fmt.Fprintf(s.Out, "merlon %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH); err != nil || !licenses {
 				return err
