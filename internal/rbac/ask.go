@@ -36,7 +36,7 @@ func (x *Index) Can(u User, q Request) bool {
 		}
 	}
 	if n := u.node(); n != "" {
-		return x.graph().allows(n, &a) != ""
+		return x.graph().allows(n, &a, x.role(roleOfNodes)) != ""
 	}
 	return false
 }
@@ -85,7 +85,7 @@ func (x *Index) Why(u User, q Request) []Grant {
 		}
 	}
 	if n := u.node(); n != "" {
-		if by := x.graph().allows(n, &a); by != "" {
+		if by := x.graph().allows(n, &a, x.role(roleOfNodes)); by != "" {
 			out = append(out, Grant{Subject: u.Subject(), By: byNode(by)})
 		}
 	}

@@ -19,12 +19,21 @@ const nodeRules = `ClusterRole node-authorizer
   create on tokenreviews in authentication.k8s.io
   create on subjectaccessreviews,localsubjectaccessreviews in authorization.k8s.io
   get,list,watch on services in core
-  create,update,patch on events in core,events.k8s.io
+  create,update,patch on events in core
   get on endpoints in core
   create,get,list,watch on certificatesigningrequests in certificates.k8s.io
   get,list,watch on csidrivers in storage.k8s.io
   get,list,watch on runtimeclasses in node.k8s.io
 `
+
+// laterNodeRules are those of nodeRules that the oldest supported Kubernetes does
+// not have. Each API server writes the rules of its version into the ClusterRole
+// system:node, which binds nobody, so that it tells whether they hold.
+const laterNodeRules = `ClusterRole node-authorizer
+  create,update,patch on events in events.k8s.io
+`
+
+var roleOfNodes = roleKey{name: "system:node"}
 
 // Kinds returns the kinds of objects that an Index looks at: what it needs of a
 // cluster.
@@ -52,6 +61,7 @@ type onNode struct {
 // graph knows which objects are needed on which nodes. It is immutable.
 type graph struct {
 	rules  []rule
+	later  []rule
 	needed *table[holding, []onNode] // sorted by node
 	claims *table[string, holding]   // the claim that a PersistentVolume is bound to
 	mounts *lists[holding, string]   // PersistentVolumes that need a Secret
@@ -63,7 +73,7 @@ func hashHolding(h holding) uint64 { return hashOf(h.name, h.namespace) }
 
 func newGraph(objects []*fact.Object) *graph {
 	g := &graph{
-		rules:  compileRules(parseDefaults(nodeRules)[0]),
+		rules: compileRules(parseDefaults(nodeRules)[0]), later: compileRules(parseDefaults(laterNodeRules)[0]),
 		needed: newTable[holding, []onNode](hashHolding), claims: newTable[string, holding](func(k string) uint64 { return hashOf(k, "") }),
 		mounts: newLists[holding, string](hashHolding), source: newLists[fact.Ref, *fact.Object](hashRef), own: true,
 	}
@@ -76,7 +86,7 @@ func newGraph(objects []*fact.Object) *graph {
 
 // apply returns the graph after some changes.
 func (g *graph) apply(changes []fact.Change) *graph {
-	n := &graph{rules: g.rules, needed: g.needed.fork(), claims: g.claims.fork(), mounts: g.mounts.fork(), source: g.source.fork()}
+	n := &graph{rules: g.rules, later: g.later, needed: g.needed.fork(), claims: g.claims.fork(), mounts: g.mounts.fork(), source: g.source.fork()}
 	for _, c := range changes {
 		ref := c.Object.Ref()
 		for _, old := range n.source.get(ref) {

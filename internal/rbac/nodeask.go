@@ -6,18 +6,18 @@ import (
 	"sync"
 )
 
-// allows returns why the Node authorizer lets a node do what is asked, or "".
-func (g *graph) allows(node string, q *asked) string {
+// allows returns why the Node authorizer lets a node do what is asked, or "". The
+// role is the ClusterRole system:node, nil where there is none.
+func (g *graph) allows(node string, q *asked, role *role) string {
 	if q.Path != "" {
 		return ""
 	}
 	if p, ok := nodeAccess(q); ok {
 		return p.allows(g, node, q)
 	}
-	for i := range g.rules {
-		if g.rules[i].allows(q) {
-			return whyAny
-		}
+	allowed := func(r rule) bool { return r.allows(q) }
+	if slices.ContainsFunc(g.rules, allowed) || slices.ContainsFunc(g.later, allowed) && (role == nil || role.allows(q) != nil) {
+		return whyAny
 	}
 	return ""
 }
@@ -69,7 +69,7 @@ func NodeMay(u User, q Request) bool {
 		return false
 	}
 	a := ask(q)
-	return nodeless().allows(n, &a) != "" || OfNodes(q) && q.Name != ""
+	return nodeless().allows(n, &a, nil) != "" || OfNodes(q) && q.Name != ""
 }
 
 // nodeless knows what nodes may do on which nothing runs.
@@ -176,7 +176,7 @@ func (g *graph) nodes() []string {
 
 // holders returns the nodes that may do what is asked, by name. What every node
 // may do is told of the nodes that are known.
-func (g *graph) holders(q *asked) []onNode {
+func (g *graph) holders(q *asked, role *role) []onNode {
 	if q.Path != "" {
 		return nil
 	}
@@ -196,7 +196,7 @@ func (g *graph) holders(q *asked) []onNode {
 		candidates = g.nodes()
 	}
 	for _, node := range candidates {
-		if why := g.allows(node, q); why != "" {
+		if why := g.allows(node, q, role); why != "" {
 			out = append(out, onNode{node: node, why: why})
 		}
 	}

@@ -123,7 +123,7 @@ func (h *holders) grants(x *Index, a *asked) []Grant {
 		h.matches = append(h.matches, match{by: by})
 	}
 	add(Subject{Kind: GroupKind, Name: Masters}, byMasters)
-	for _, n := range x.graph().holders(a) {
+	for _, n := range x.graph().holders(a, x.role(roleOfNodes)) {
 		add(Subject{Kind: UserKind, Name: nodePrefix + n.node}, byNode(n.why))
 	}
 	h.sort()

@@ -86,6 +86,10 @@ func ask(t *testing.T, s *server, list []question) {
 	wg.Wait()
 }
 
+// old says that the cluster is of the oldest supported Kubernetes. What Merlon
+// knows of a cluster without having seen it is of the newest.
+var old = os.Getenv("MERLON_OLD_KUBERNETES") != ""
+
 // TestSameAsTheAPIServer asks random questions over random permissions, of what
 // a cluster holds and of the manifests that it was made from.
 func TestSameAsTheAPIServer(t *testing.T) {
@@ -96,6 +100,9 @@ func TestSameAsTheAPIServer(t *testing.T) {
 	indexes := map[string]*rbac.Index{
 		"cluster":   rbac.New(objects(t, s.kubectl(t, "", "get", everything, "-A", "-o", "json"))),
 		"manifests": rbac.New(objects(t, text)),
+	}
+	if old {
+		delete(indexes, "manifests")
 	}
 	t.Run("can", func(t *testing.T) { sameCan(t, s, r, indexes) })
 	t.Run("who", func(t *testing.T) { sameWho(t, s, r, indexes) })
@@ -185,6 +192,9 @@ func sameWho(t *testing.T, s *server, r random, indexes map[string]*rbac.Index) 
 // TestDefaults holds the roles and bindings that Merlon knows without having seen
 // them against those of a new cluster.
 func TestDefaults(t *testing.T) {
+	if old {
+		t.Skip("what Merlon knows is of the newest Kubernetes")
+	}
 	s := open(t)
 	var own []*fact.Object
 	own = append(own, objects(t, s.kubectl(t, "", "get", "clusterroles,roles,clusterrolebindings,rolebindings", "-A", "-l", "kubernetes.io/bootstrapping=rbac-defaults", "-o", "json"))...)
