@@ -420,7 +420,7 @@ func (k *worker) emit(c *control.Compiled, o control.Outcome) {
 	s := &k.subject
 	f := finding.Finding{
 		Control: c.ID, Family: c.Family(), Title: c.Title, Severity: c.Level(), Verdict: o.Verdict,
-		Evidence: o.Evidence, Message: o.Message, Count: 1, Frameworks: c.Frameworks(), Fix: c.Fix,
+		Evidence: o.Evidence, Message: o.Message, Count: 1, Frameworks: c.Frameworks(), Why: c.Why, Fix: c.Fix,
 	}
 	owner := owner{root: k.world.root}
 	switch {

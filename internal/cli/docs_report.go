@@ -109,6 +109,7 @@ func findingFields() map[string]map[string]string {
 			"worlds":     "Charts with their values and overlays that have the finding; not there for plain files.",
 			"rendered":   "Where it stands in what a chart or an overlay renders to.",
 			"frameworks": "Items of standards that the control answers, by standard.",
+			"why":        "Why it matters: what an attacker gains by it.",
 			"fix":        "What to change, as text with YAML in it.",
 			"waived":     "The waiver that covers it, if one does.",
 			"baseline":   "True when the baseline has it too.",

@@ -123,6 +123,7 @@ type Finding struct {
 	Worlds     []string            `json:"worlds,omitempty"`    // charts and overlays that have it
 	Rendered   *Rendered           `json:"rendered,omitempty"`  // of what a chart or overlay renders to
 	Frameworks map[string][]string `json:"frameworks,omitempty"`
+	Why        string              `json:"why,omitempty"` // it matters
 	Fix        string              `json:"fix,omitempty"`
 	Waived     *Waived             `json:"waived,omitempty"`
 	Baseline   bool                `json:"baseline,omitempty"` // known from an earlier report

@@ -117,6 +117,9 @@ func (s *SAST) vulnerability(f *finding.Finding) vulnerability {
 	case f.Verdict == finding.Unknown:
 		v.Severity, v.Description = "Unknown", "Could not be judged. "+v.Description
 	}
+	if f.Why != "" {
+		v.Description += "\n\n" + sink.Text(strings.Join(strings.Fields(f.Why), " "))
+	}
 	v.Description = sink.Clip(v.Description, maxLong)
 	return v
 }

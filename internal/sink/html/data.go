@@ -26,6 +26,7 @@ type control struct {
 	Family string              `json:"family"`
 	Title  string              `json:"title"`
 	Level  int                 `json:"level"` // 4 is critical
+	Why    string              `json:"why,omitempty"`
 	Fix    string              `json:"fix,omitempty"`
 	Maps   map[string][]string `json:"maps,omitempty"`
 }
@@ -115,14 +116,17 @@ func (t *table) row(f *finding.Finding) []any {
 	return append(row, f.Count, status, waiver, also, t.text(about))
 }
 
+// prose is a text of several lines.
+func prose(s string) string { return strings.ReplaceAll(sink.Lines(s), "\u200b", "") }
+
 func (t *table) control(f *finding.Finding) int {
-	key := f.Control + "\x00" + f.Severity.String() + "\x00" + f.Title + "\x00" + f.Fix
+	key := f.Control + "\x00" + f.Severity.String() + "\x00" + f.Title + "\x00" + f.Why + "\x00" + f.Fix
 	if i, ok := t.controls[key]; ok {
 		return i
 	}
 	i := len(t.doc.Controls)
 	t.controls[key] = i
-	c := control{ID: plain(f.Control), Family: plain(f.Family), Title: plain(f.Title), Level: int(f.Severity), Fix: strings.ReplaceAll(sink.Lines(f.Fix), "\u200b", "")}
+	c := control{ID: plain(f.Control), Family: plain(f.Family), Title: plain(f.Title), Level: int(f.Severity), Why: prose(f.Why), Fix: prose(f.Fix)}
 	for _, name := range slices.Sorted(maps.Keys(f.Frameworks)) {
 		if c.Maps == nil {
 			c.Maps = map[string][]string{}

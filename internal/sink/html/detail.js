@@ -29,6 +29,7 @@ function evidenceOf(row) {
   return out;
 }
 
+const whyOf = (c) => c.why ? [el('h3', {}, 'Why it matters'), el('p', { class: 'why' }, c.why)] : [];
 const fixOf = (c) => c.fix ? [el('h3', {}, 'Fix'), el('pre', { class: 'fix', tabindex: '0', 'aria-label': 'Fix' }, c.fix)] : [];
 
 // patchOf shows what merlon fix would change in the file of a finding.
@@ -81,7 +82,7 @@ function showFinding(row, back) {
       ['Id', row[ID]],
     ]),
     row[EVIDENCE].length ? el('h3', {}, 'What was seen') : null,
-    evidenceOf(row), fixOf(c), patchOf(row), mapsOf(c),
+    evidenceOf(row), whyOf(c), fixOf(c), patchOf(row), mapsOf(c),
     el('p', { class: 'hint' }, 'merlon explain ' + c.id + ' teaches the attack, the fix and its price.'),
   );
 }
@@ -102,7 +103,7 @@ function showControl(g) {
   show(
     heading(c.title),
     el('p', {}, levelBadge(g.first), ' ', el('code', {}, c.id), ' · ' + plural(g.rows.length, 'finding') + ' in ' + plural(g.others, 'object')),
-    fixOf(c),
+    whyOf(c), fixOf(c),
     el('h3', {}, 'Where'),
     el('p', {}, el('button', { type: 'button', onclick: () => openControls([c.id]) }, 'Show these findings in the list')),
     listOf(g.rows, (row) => [el('b', {}, subjectOf(row)), el('span', {}, placeOf(row))], () => showControl(g)),

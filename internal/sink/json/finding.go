@@ -58,6 +58,7 @@ func (e *encoder) finding(b []byte, f *finding.Finding) []byte {
 	if len(f.Frameworks) > 0 {
 		b = e.frameworks(append(b, `,"frameworks":`...), f.Frameworks)
 	}
+	b = e.optional(b, "why", f.Why)
 	b = e.optional(b, "fix", f.Fix)
 	if w := f.Waived; w != nil {
 		b = append(b, `,"waived":`...)

@@ -149,8 +149,11 @@ func text(f *finding.Finding) string {
 	if about := sink.Rendered(f); about != "" {
 		fmt.Fprintf(&b, "  %s\n", sink.Clip(about, maxText))
 	}
-	for line := range strings.Lines(sink.Clip(sink.Lines(f.Fix), maxText)) {
-		b.WriteString("    " + line)
+	for _, part := range []string{f.Why, f.Fix} {
+		for line := range strings.Lines(strings.TrimRight(sink.Clip(sink.Lines(part), maxText), "\n")) {
+			b.WriteString("    " + line)
+		}
+		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "\n  id %s\n", f.ID)
 	return b.String()

@@ -176,6 +176,9 @@ func (m *mistake) section() string {
 		}
 		b.WriteString("\n")
 	}
+	if f.Why != "" {
+		b.WriteString("\n**Why it matters:** " + sink.Markdown(sink.Clip(strings.Join(strings.Fields(f.Why), " "), maxFix)) + "\n")
+	}
 	if fix := sink.Clip(sink.Lines(f.Fix), maxFix); f.Fix != "" {
 		fence := sink.Fence(fix)
 		b.WriteString("\n**Fix**\n\n" + fence + "text\n")

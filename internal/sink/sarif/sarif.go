@@ -6,6 +6,7 @@
 package sarif
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -163,7 +164,7 @@ func ruleOf(f *finding.Finding) rule {
 	}
 	slices.Sort(tags[3:])
 	return rule{
-		ID: f.Control, Name: f.Control, ShortDescription: text{sink.Clip(f.Title, maxText)}, FullDescription: text{sink.Clip(f.Title, maxText)},
+		ID: f.Control, Name: f.Control, ShortDescription: text{sink.Clip(f.Title, maxText)}, FullDescription: text{sink.Clip(cmp.Or(strings.Join(strings.Fields(f.Why), " "), f.Title), maxText)},
 		Help: text{sink.Clip(strings.TrimSpace(f.Fix), maxHelp)}, Default: level{levelOf(f.Severity)},
 		Properties: props{tags[:min(len(tags), maxTags)], score(f.Severity)},
 	}

@@ -130,6 +130,7 @@ func (w *writer) mistake(m *mistake) {
 		}
 		w.finding(f)
 	}
+	w.lines(w.paint(dim, "why:"), f.Why)
 	w.fix(f.Fix)
 	fmt.Fprintln(w)
 }
@@ -177,8 +178,8 @@ func around(f *finding.Finding) string {
 	return "  (" + strings.Join(parts, ", ") + ")"
 }
 
-// maxFix is how many lines of a fix are shown; explain has all.
-const maxFix = 12
+// maxLines is how many lines of a text are shown; explain has all.
+const maxLines = 12
 
 // fix writes the beginning of a fix: its first paragraph, with the YAML that it
 // announces.
@@ -189,13 +190,19 @@ func (w *writer) fix(text string) {
 		yaml, _, _ := strings.Cut(rest, "\n\n")
 		first += "\n" + yaml
 	}
-	for i, line := range strings.Split(first, "\n") {
+	w.lines(w.paint(green, "fix:"), first)
+}
+
+// lines writes some lines behind a label of four letters.
+func (w *writer) lines(label, text string) {
+	if text = strings.Trim(text, "\n "); text == "" {
+		return
+	}
+	for i, line := range strings.Split(text, "\n") {
 		switch {
-		case line == "" && i == 0:
-			return
 		case i == 0:
-			fmt.Fprintf(w, "          %s %s\n", w.paint(green, "fix:"), sink.Text(line))
-		case i < maxFix:
+			fmt.Fprintf(w, "          %s %s\n", label, sink.Text(line))
+		case i < maxLines:
 			fmt.Fprintf(w, "               %s\n", sink.Text(line))
 		}
 	}
