@@ -140,16 +140,12 @@ var applicationOnce = sync.OnceValue(func() [][]byte {
 		if err != nil {
 			panic(err)
 		}
-		for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
-			var doc map[string]any
-			err := dec.Decode(&doc)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				panic(file + ": " + err.Error())
-			}
-			raw, err := json.Marshal(doc)
+		objects, err := decoded(data)
+		if err != nil {
+			panic(file + ": " + err.Error())
+		}
+		for _, o := range objects {
+			raw, err := json.Marshal(o)
 			if err != nil {
 				panic(err)
 			}
@@ -158,6 +154,22 @@ var applicationOnce = sync.OnceValue(func() [][]byte {
 	}
 	return out
 })
+
+// decoded returns the documents of a file as plain data.
+func decoded(data []byte) ([]map[string]any, error) {
+	var out []map[string]any
+	for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var doc map[string]any
+		err := dec.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, doc)
+	}
+}
 
 // written returns objects as one file of YAML.
 func written(t testing.TB, objects []map[string]any) []byte {
