@@ -2,6 +2,8 @@ package expr
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -102,10 +104,11 @@ func overload(id string, call func(...ref.Val) ref.Val) *functions.Overload {
 	}
 }
 
-// activation gives cel-go the variables that an expression names.
+// activation gives cel-go the variables that an expression names, computed in
+// the order in which they were declared, so that a trace is always the same.
 func activation(e *Env, f *Frame, names map[string]bool) map[string]any {
 	vars := map[string]any{}
-	for name, slot := range e.slots {
+	for slot, name := range e.order {
 		if !names[name] {
 			continue
 		}
@@ -117,9 +120,16 @@ func activation(e *Env, f *Frame, names map[string]bool) map[string]any {
 			vars[name] = toCEL(v)
 		}
 	}
-	own := map[ref.Val]ref.Val{}
+	declared := make([]string, len(e.programs))
 	for name, i := range e.named {
-		if v := f.variable(i); names["variables."+name] && v.kind != Error {
+		declared[i] = name
+	}
+	own := map[ref.Val]ref.Val{}
+	for i, name := range declared {
+		if !names["variables."+name] {
+			continue
+		}
+		if v := f.variable(i); v.kind != Error {
 			own[types.String(name)] = toCEL(v)
 		}
 	}
@@ -221,11 +231,16 @@ func (v Value) orMade(m traits.Mapper) Value {
 	return madeMap(m)
 }
 
+// madeMap is a map that an expression made, in the order of its keys: cel-go
+// keeps none.
 func madeMap(m traits.Mapper) Value {
 	d := &dict{}
 	for it := m.Iterator(); it.HasNext() == types.True; {
-		k := it.Next()
-		d.keys, d.vals = append(d.keys, fromCEL(k)), append(d.vals, fromCEL(m.Get(k)))
+		d.keys = append(d.keys, fromCEL(it.Next()))
+	}
+	slices.SortFunc(d.keys, func(a, b Value) int { return strings.Compare(a.Text(), b.Text()) })
+	for _, k := range d.keys {
+		d.vals = append(d.vals, fromCEL(m.Get(toCEL(k))))
 	}
 	return Value{kind: Map, ref: d}
 }
