@@ -5,6 +5,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/merlon-security/merlon/internal/fact"
 	"github.com/merlon-security/merlon/internal/secrets"
 	"github.com/merlon-security/merlon/internal/source"
+	"golang.org/x/sys/unix"
 )
 
 // Source reads one machine once. It is not safe for concurrent use.
@@ -27,7 +29,11 @@ type Source struct {
 	seen    map[string]bool // files told, by role and path
 	control bool            // a control plane component runs here
 	objects int
+	ended   bool // a process ended while it was read
 }
+
+// maxReads is how often a machine is read whose processes end meanwhile.
+const maxReads = 3
 
 // Collect reads everything once or, when it watches, again and again until ctx
 // ends. An error means that the machine cannot be read at all, or that emit
@@ -39,8 +45,30 @@ func (s *Source) Collect(ctx context.Context, emit func(fact.Change) error) erro
 	return s.once(ctx, emit)
 }
 
+// once reports all of one moment: where a process ends while it is read, such as
+// one that is restarted, the machine is read anew, and what is left of the process
+// is no gap.
 func (s *Source) once(ctx context.Context, emit func(fact.Change) error) error {
-	s.emit, s.err, s.seen, s.objects, s.control = emit, nil, map[string]bool{}, 0, false
+	for reads := 1; ; reads++ {
+		var changes []fact.Change
+		err := s.read(ctx, func(c fact.Change) error { changes = append(changes, c); return nil })
+		if err != nil {
+			return err
+		}
+		if s.ended && reads < maxReads {
+			continue
+		}
+		for _, c := range changes {
+			if err := emit(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (s *Source) read(ctx context.Context, emit func(fact.Change) error) error {
+	s.emit, s.err, s.seen, s.objects, s.control, s.ended = emit, nil, map[string]bool{}, 0, false, false
 	root := cmp.Or(s.Root, "/")
 	host, err := openTree(root)
 	if err != nil {
@@ -87,6 +115,11 @@ func (s *Source) send(c fact.Change) {
 }
 
 func (s *Source) gap(kind, file, format string, args ...any) {
+	for _, a := range args {
+		if err, ok := a.(error); ok && errors.Is(err, unix.ESRCH) {
+			s.ended = true
+		}
+	}
 	s.send(fact.Change{Op: fact.GapOpened, Gap: fact.Gap{Kind: kind, Source: Name, File: file, Subject: s.node, Message: fmt.Sprintf(format, args...)}})
 }
 

@@ -89,12 +89,12 @@ func (m *machine) scan(t *testing.T) map[string]string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code := cli.Main([]string{"scan", "--node", "--all", "--k8s-version", "1.36", "-o", "json", "--fail-on", "none"}, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
-	if code != 0 {
-		t.Fatalf("scan: exit code %d\n%s", code, errs.String())
-	}
 	var r finding.Report
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
-		t.Fatal(err)
+		t.Fatalf("scan: exit code %d: %v\n%s", code, err, errs.String())
+	}
+	if code != 0 {
+		t.Fatalf("scan: exit code %d, gaps %+v\n%s", code, r.Gaps, errs.String())
 	}
 	failed := map[string]string{}
 	for _, f := range r.Findings {
